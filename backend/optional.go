@@ -1,0 +1,50 @@
+package backend
+
+import (
+	"context"
+	"iter"
+)
+
+// Pinger is implemented by backends that can tell whether the store answers and permits what the backend
+// needs. A backend without it is taken to be well: one that lives in the process always is.
+type Pinger interface {
+	// Ping returns nil if the store answers and lets the backend do all that it needs to, and else an error
+	// that says what is wrong.
+	Ping(ctx context.Context) error
+}
+
+// Scanner is implemented by backends that can name the records they hold. Without it, whatever needs to see
+// all sessions fails with session.ErrUnsupported.
+type Scanner interface {
+	// Scan yields the ID of every live record, in no order, without its being touched. A record that lives
+	// for the whole of the scan is yielded at least once, one that comes or goes meanwhile may be or not, and
+	// an ID may be yielded more than once. An error is yielded last, with an empty ID.
+	Scan(ctx context.Context) iter.Seq2[string, error]
+}
+
+// Unwrapper is implemented by backends that wrap another one, to count its calls for example.
+type Unwrapper interface {
+	// Unwrap returns the backend below.
+	Unwrap() Backend
+}
+
+// As returns b, or the first backend found below it by Unwrap, as a T. It is how an optional capability is
+// looked for:
+//
+//	if p, ok := backend.As[backend.Pinger](b); ok {
+//		err = p.Ping(ctx)
+//	}
+func As[T any](b Backend) (T, bool) {
+	for b != nil {
+		if t, ok := b.(T); ok {
+			return t, true
+		}
+		u, ok := b.(Unwrapper)
+		if !ok {
+			break
+		}
+		b = u.Unwrap()
+	}
+	var zero T
+	return zero, false
+}
