@@ -1,0 +1,190 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// CookieOptions says how the token travels. The cookie is always HttpOnly. The zero value is the strictest:
+// __Host-sid, Secure, SameSite=Lax, Path=/, no Domain, kept until the browser closes.
+type CookieOptions struct {
+	// Name is the cookie's name. If empty, "__Host-sid", or "sid" if a Domain, another Path than / or
+	// InsecurePlainHTTP rule the prefix out.
+	Name string
+
+	// Path limits the cookie to a part of the site. If empty, "/".
+	Path string
+
+	// Domain lets the hosts below a domain see the cookie. If empty, only the host that set it does.
+	Domain string
+
+	// SameSite says which requests from other sites carry the cookie. If zero, http.SameSiteLaxMode.
+	SameSite http.SameSite
+
+	// Partitioned keeps a cookie of its own for each top-level site that embeds this one (CHIPS).
+	Partitioned bool
+
+	// InsecurePlainHTTP leaves out Secure: the cookie then also travels over plain HTTP, where everybody on
+	// the way can read it. For development, and for the like of the demo.
+	InsecurePlainHTTP bool
+}
+
+// maxCookie is how long, in bytes, a cookie's name and value may be together for browsers to keep it
+// (RFC 6265bis, section 5.7).
+const maxCookie = 4096
+
+// complete fills in the defaults and refuses what browsers would refuse.
+func (c *CookieOptions) complete() error {
+	if c.Path == "" {
+		c.Path = "/"
+	}
+	if c.SameSite == 0 {
+		c.SameSite = http.SameSiteLaxMode
+	}
+	if c.Name == "" {
+		c.Name = "__Host-sid"
+		if c.Domain != "" || c.Path != "/" || c.InsecurePlainHTTP {
+			c.Name = "sid"
+		}
+	}
+	if err := c.check(); err != nil {
+		return fmt.Errorf("session: Options.Cookie.%w", err)
+	}
+	return nil
+}
+
+func (c *CookieOptions) check() error {
+	name := strings.ToLower(c.Name) // browsers compare the prefixes without case
+	host := strings.HasPrefix(name, "__host-")
+	secure := host || strings.HasPrefix(name, "__secure-") || strings.HasPrefix(name, "__http-")
+	switch {
+	case len(c.Name)+tokenLen > maxCookie:
+		return errors.New("Name: name and value are over 4096 bytes")
+	case c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode:
+		return fmt.Errorf("SameSite: is %d: must be Lax, Strict or None", c.SameSite)
+	case host && c.Domain != "":
+		return errors.New("Domain: a __Host- cookie has none")
+	case host && c.Path != "/":
+		return errors.New("Path: a __Host- cookie's is /")
+	case secure && c.InsecurePlainHTTP:
+		return errors.New("InsecurePlainHTTP: a cookie with a __Host- or __Secure- name is Secure")
+	case c.SameSite == http.SameSiteNoneMode && c.InsecurePlainHTTP:
+		return errors.New("InsecurePlainHTTP: a cookie with SameSite=None is Secure")
+	case c.Partitioned && c.InsecurePlainHTTP:
+		return errors.New("InsecurePlainHTTP: a Partitioned cookie is Secure")
+	case !strings.HasPrefix(c.Path, "/"):
+		return errors.New("Path: does not begin with /")
+	}
+	probe := http.Cookie{Name: c.Name, Value: "x", Path: c.Path, Domain: c.Domain}
+	if err := probe.Valid(); err != nil {
+		return fmt.Errorf("Name, Path or Domain: %w", err)
+	}
+	return nil
+}
+
+// base returns the cookie without value and age: what the browser identifies it by, and the attributes that a
+// deletion must repeat.
+func (c *CookieOptions) base() *http.Cookie {
+	return &http.Cookie{
+		Name:        c.Name,
+		Path:        c.Path,
+		Domain:      c.Domain,
+		SameSite:    c.SameSite,
+		Partitioned: c.Partitioned,
+		Secure:      !c.InsecurePlainHTTP,
+		HttpOnly:    true,
+	}
+}
+
+// write adds a Set-Cookie with the token to h, and keeps caches from storing the response with it.
+func (c *CookieOptions) write(h http.Header, token string) {
+	cookie := c.base()
+	cookie.Value = token
+	addCookie(h, cookie)
+}
+
+// clear adds a Set-Cookie that deletes the cookie to h.
+func (c *CookieOptions) clear(h http.Header) {
+	cookie := c.base()
+	cookie.MaxAge = -1
+	cookie.Expires = time.Unix(1, 0)
+	addCookie(h, cookie)
+}
+
+// addCookie replaces an earlier Set-Cookie of the same name: a response that sets one twice leaves it to the
+// browser which of them counts.
+func addCookie(h http.Header, cookie *http.Cookie) {
+	lines := h["Set-Cookie"]
+	kept := lines[:0:0]
+	for _, line := range lines {
+		if !strings.HasPrefix(line, cookie.Name+"=") {
+			kept = append(kept, line)
+		}
+	}
+	h["Set-Cookie"] = append(kept, cookie.String())
+	forbidCaching(h)
+}
+
+// forbidCaching keeps shared caches from giving one visitor's cookie to another (RFC 9111, section 7.3).
+func forbidCaching(h http.Header) {
+	control := strings.ToLower(strings.Join(h["Cache-Control"], ","))
+	switch {
+	case control == "":
+		h.Set("Cache-Control", "no-store")
+	case !strings.Contains(control, "no-store") && !strings.Contains(control, "private"):
+		h.Add("Cache-Control", "private")
+	}
+}
+
+// addVary says that the response depends on the cookie.
+func addVary(h http.Header) {
+	for _, line := range h["Vary"] {
+		for field := range strings.SplitSeq(line, ",") {
+			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, "Cookie") {
+				return
+			}
+		}
+	}
+	h.Add("Vary", "Cookie")
+}
+
+// presented is what a request says of the session cookie.
+type presented int
+
+const (
+	noCookie presented = iota
+	badCookie
+	goodCookie
+)
+
+// find returns the token that the request's one session cookie holds. Two cookies of the name are as good as
+// none: a neighbour below the same domain may have planted one of them, and nothing says which.
+//
+// It reads the header itself: http.Request.Cookie returns the first of several, takes quotes off and accepts
+// space round the name, so that one token would have many spellings.
+func (c *CookieOptions) find(h http.Header) (token string, p presented) {
+	for _, line := range h["Cookie"] {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if name != c.Name {
+				continue
+			}
+			if p != noCookie {
+				return "", badCookie
+			}
+			if p = goodCookie; !validToken(value) {
+				p = badCookie
+			}
+			token = value
+		}
+	}
+	if p != goodCookie {
+		return "", p
+	}
+	return token, p
+}

@@ -1,0 +1,90 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// The errors of the backend contract, the same values as in package backend.
+var (
+	// ErrNotFound says that there is no live session: none under this ID, ended, expired, or the token is
+	// not the session's own. The cases are one on purpose: whoever guesses learns nothing.
+	ErrNotFound = backend.ErrNotFound
+
+	// ErrExists says that a new session's ID is taken. With 96 random bits that does not happen by chance.
+	ErrExists = backend.ErrExists
+
+	// ErrConflict says that a login, or a rotation by hand, of the same session was faster than this change,
+	// which is therefore not stored: what was asked for before a change of privilege does not happen after it.
+	ErrConflict = backend.ErrConflict
+
+	// ErrCounter says that the field to be incremented holds no integer, or that the sum would leave
+	// ±(2⁵³−1).
+	ErrCounter = backend.ErrCounter
+
+	// ErrUnreadable says that what the store holds under the ID is no record of this library or of this
+	// version of it. It is left as it is.
+	ErrUnreadable = backend.ErrUnreadable
+)
+
+// The Manager's own errors.
+var (
+	// ErrReserved says that the application may not write a field of this name: the empty name, created_at,
+	// last_accessed_at, and every name that begins with session_.
+	ErrReserved = errors.New("field name is reserved")
+
+	// ErrTooLarge says that the session would pass Options.MaxFields or Options.MaxBytes.
+	ErrTooLarge = errors.New("session is too large")
+
+	// ErrTTL says that a time to live is not a whole number of seconds, or less than one.
+	ErrTTL = errors.New("TTL must be a whole number of seconds, at least one")
+
+	// ErrCommitted says that a session was changed after the response had begun: too late for the cookie,
+	// and so for the change.
+	ErrCommitted = errors.New("session changed after the response had begun")
+
+	// ErrUnsupported says that the backend lacks the optional capability that a call needs.
+	ErrUnsupported = errors.New("not supported by the backend")
+
+	// ErrNoHandler says that the request did not pass through Manager.Handler.
+	ErrNoHandler = errors.New("request did not pass through Manager.Handler")
+
+	errNoOwner = errors.New("login needs an owner")
+)
+
+// Error is an error of the Manager: what it tried, on which session, and why that failed. Test for the cause
+// with errors.Is. No text of it holds a token.
+type Error struct {
+	Op  string // what was tried: "load", "commit", "create", …
+	ID  string // the session's public ID; empty if there is none yet
+	Err error  // the cause
+}
+
+// Error returns the operation, the session's public ID and the cause.
+func (e *Error) Error() string {
+	if e.ID == "" {
+		return "session: " + e.Op + ": " + e.Err.Error()
+	}
+	return "session: " + e.Op + " " + e.ID + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// wrap returns err with op and id, or nil if err is nil. An error is wrapped once.
+func wrap(op, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	return &Error{Op: op, ID: id, Err: err}
+}
+
+// refused reports whether err says that the store refused a call, so that nothing was written.
+func refused(err error) bool {
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) || errors.Is(err, ErrCounter) ||
+		errors.Is(err, ErrExists)
+}

@@ -1,0 +1,89 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+)
+
+// EventKind says what happened to a session.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventCreated        EventKind = "created"         // a new session was stored
+	EventLogin          EventKind = "login"           // it got an owner
+	EventRotated        EventKind = "rotated"         // it got a new token without a login
+	EventDestroyed      EventKind = "destroyed"       // it was ended by whoever holds its token
+	EventRevoked        EventKind = "revoked"         // it was ended by its ID
+	EventExpired        EventKind = "expired"         // it was found past its absolute timeout, and ended
+	EventMismatch       EventKind = "mismatch"        // a token with its ID and another secret was presented
+	EventRejectedCookie EventKind = "rejected cookie" // a cookie was malformed, or there were several
+	EventStoreError     EventKind = "store error"     // the store failed, or held what cannot be read
+	EventLateChange     EventKind = "late change"     // a handler changed it after the response had begun
+)
+
+// Event is something that happened to a session. It holds no secret.
+type Event struct {
+	Kind  EventKind
+	ID    string // the session's public ID; empty if there is none
+	Owner string // whose session it is, where that is known
+	Err   error  // the cause, if there is one
+}
+
+// level is how much of somebody's attention an event needs.
+func (e Event) level() slog.Level {
+	switch e.Kind {
+	case EventStoreError, EventLateChange:
+		return slog.LevelError
+	case EventMismatch:
+		return slog.LevelWarn
+	case EventCreated, EventLogin, EventRotated, EventDestroyed, EventRevoked, EventExpired:
+		return slog.LevelInfo - 1 // below what slog.Default() shows
+	}
+	return slog.LevelDebug
+}
+
+// LogEvents returns a hook for Options.OnEvent that logs to logger, or to slog.Default() if it is nil: failures
+// as errors, tokens that do not fit as warnings, and the ordinary life of sessions at a level just below
+// slog.LevelInfo, or at slog.LevelDebug where clients can cause it at will.
+func LogEvents(logger *slog.Logger) func(context.Context, Event) {
+	return func(ctx context.Context, e Event) {
+		l := logger
+		if l == nil {
+			l = slog.Default()
+		}
+		level := e.level()
+		if !l.Enabled(ctx, level) {
+			return
+		}
+		attrs := []slog.Attr{slog.String("event", string(e.Kind))}
+		if e.ID != "" {
+			attrs = append(attrs, slog.String("id", e.ID))
+		}
+		if e.Owner != "" {
+			attrs = append(attrs, slog.String("owner", e.Owner))
+		}
+		if e.Err != nil {
+			attrs = append(attrs, slog.Any("error", e.Err))
+		}
+		l.LogAttrs(ctx, level, "session", attrs...)
+	}
+}
+
+// emit tells the hook. A hook that panics harms nothing.
+func (m *Manager) emit(ctx context.Context, e Event) {
+	defer func() { _ = recover() }()
+	m.opts.OnEvent(ctx, e)
+}
+
+// storeFailed tells the hook of an error unless it is a plain refusal, and returns it wrapped.
+func (m *Manager) storeFailed(ctx context.Context, op, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = wrap(op, id, err)
+	if !refused(err) {
+		m.emit(ctx, Event{Kind: EventStoreError, ID: id, Err: err})
+	}
+	return err
+}

@@ -1,0 +1,216 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+)
+
+// ctxKey is where a Manager keeps a request's exchange, so that several Managers get along.
+type ctxKey struct{ m *Manager }
+
+// Handler returns a handler that gives the requests it passes to next a session, which [Manager.Get] returns.
+//
+// The session is read from the store when it is first asked for; a request that never asks costs nothing. What
+// has changed is stored in one round trip before the first byte of the response, however next begins it, so
+// that whoever sees the response finds the change made. If the session cannot be read or stored,
+// Options.ErrorHandler answers, and nothing of next's response is sent.
+//
+// If next panics, what has not been stored is dropped and the panic goes on: put a handler that recovers
+// outside this one, because one inside would have the changes of a failed request stored. A Destroy, and an
+// Increment, are done at once and stay done. A Handler of the same Manager inside another does nothing.
+func (m *Manager) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if exchangeOf(r.Context(), m) != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		x := &exchange{ResponseWriter: w, m: m}
+		if len(w.Header()) > 0 {
+			x.before = w.Header().Clone()
+		}
+		x.r = r.WithContext(context.WithValue(r.Context(), ctxKey{m}, x))
+		next.ServeHTTP(x, x.r)
+		x.finish()
+	})
+}
+
+// Get returns the session of a request that passed through Handler, always the same one. A visitor without a
+// session gets an empty one, which is stored with the first change.
+//
+// The error says that the store did not answer, or holds what cannot be read; it is never ErrNotFound. The
+// handler should return: Options.ErrorHandler answers then, whatever the handler writes. ErrNoHandler says that
+// the request did not pass through Handler.
+func (m *Manager) Get(r *http.Request) (*Session, error) { return m.FromContext(r.Context()) }
+
+// FromContext is Get for code that has the request's context and not the request.
+func (m *Manager) FromContext(ctx context.Context) (*Session, error) {
+	x := exchangeOf(ctx, m)
+	if x == nil {
+		return nil, wrap("get", "", ErrNoHandler)
+	}
+	return x.get()
+}
+
+func exchangeOf(ctx context.Context, m *Manager) *exchange {
+	x, _ := ctx.Value(ctxKey{m}).(*exchange)
+	return x
+}
+
+// exchange is one request with its response and its session.
+type exchange struct {
+	http.ResponseWriter
+	m      *Manager
+	r      *http.Request
+	before http.Header // the response's header as it was before next, nil if empty
+
+	mu      sync.Mutex
+	asked   bool // for the session
+	session Session
+	loadErr error
+	begun   bool  // the response has begun
+	failed  error // why it is the error handler's
+}
+
+// get loads the session once.
+func (x *exchange) get() (*Session, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.asked {
+		return x.result()
+	}
+	x.asked = true
+	x.session.m, x.session.ttl, x.session.sealed = x.m, x.m.opts.IdleTimeout, x.begun
+	ctx := x.r.Context()
+	token, p := x.m.opts.Cookie.find(x.r.Header)
+	switch p {
+	case goodCookie:
+		err := x.session.load(ctx, token, x.m.opts.TouchInterval < 0)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			x.loadErr = err
+		}
+	case badCookie:
+		x.m.emit(ctx, Event{Kind: EventRejectedCookie})
+	}
+	return x.result()
+}
+
+func (x *exchange) result() (*Session, error) {
+	if x.loadErr != nil {
+		return nil, x.loadErr
+	}
+	return &x.session, nil
+}
+
+// begin commits the session before the response begins, once, and reports why the response is not the
+// handler's, if it is not.
+func (x *exchange) begin() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.begun {
+		return x.failed
+	}
+	x.begun = true
+	if !x.asked {
+		return nil
+	}
+	change, err := keepCookie, x.loadErr
+	if err == nil {
+		change, err = x.session.seal(x.r.Context())
+	}
+	if err != nil {
+		x.fail(change, err)
+		return x.failed
+	}
+	x.header(change)
+	return nil
+}
+
+// header writes what the session has to say into the response's header.
+func (x *exchange) header(change cookieChange) {
+	h := x.ResponseWriter.Header()
+	addVary(h)
+	x.m.writeCookie(h, &x.session, change)
+}
+
+// fail has the error handler answer in the handler's place, with the header as it was before the handler.
+func (x *exchange) fail(change cookieChange, err error) {
+	x.failed = err
+	h := x.ResponseWriter.Header()
+	clear(h)
+	for name, values := range x.before {
+		h[name] = values
+	}
+	if change != clearCookie {
+		change = keepCookie
+	}
+	x.header(change)
+	x.m.opts.ErrorHandler(x.ResponseWriter, x.r, err)
+}
+
+// finish begins the response if the handler has not, and reports what came too late.
+func (x *exchange) finish() {
+	_ = x.begin()
+	if !x.asked || x.loadErr != nil {
+		return
+	}
+	if err := x.session.Err(); errors.Is(err, ErrCommitted) {
+		x.m.emit(x.r.Context(), Event{Kind: EventLateChange, ID: x.session.ID(), Err: err})
+	}
+}
+
+// seal commits the session for the last time and returns what to do to the cookie.
+func (s *Session) seal(ctx context.Context) (cookieChange, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.commit(ctx, "", 0)
+	s.sealed = true
+	return s.cookie, err
+}
+
+// WriteCookie adds to h what the client has to be told of s: a Set-Cookie with its token if it was created,
+// logged in or rotated, one that deletes the cookie if it has ended. Call it after Commit, before the response
+// begins. Handler does it by itself.
+func (m *Manager) WriteCookie(h http.Header, s *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.writeCookie(h, s, s.cookie)
+}
+
+func (m *Manager) writeCookie(h http.Header, s *Session, change cookieChange) {
+	switch change {
+	case setCookie:
+		m.opts.Cookie.write(h, s.token)
+	case clearCookie:
+		m.opts.Cookie.clear(h)
+	}
+}
+
+// ClearCookie adds a Set-Cookie to h that deletes the session cookie.
+func (m *Manager) ClearCookie(h http.Header) { m.opts.Cookie.clear(h) }
+
+// RequestToken returns the token in the request's session cookie. It reports false if there is none, if it is
+// malformed, or if there are several cookies of the name, as a neighbour below the same domain may plant them.
+func (m *Manager) RequestToken(r *http.Request) (Token, bool) {
+	token, p := m.opts.Cookie.find(r.Header)
+	if p != goodCookie {
+		return Token{}, false
+	}
+	return Token{&token}, true
+}
+
+// DefaultErrorHandler answers 503 Service Unavailable if the store failed, 409 Conflict if the session ended or
+// changed hands while the request ran, so that its changes were not stored, and 500 Internal Server Error if
+// the application misused the session. It shows nothing of the error.
+func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
+	code := http.StatusServiceUnavailable
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
+		code = http.StatusConflict
+	case errors.Is(err, ErrReserved), errors.Is(err, ErrTooLarge), errors.Is(err, errNoOwner):
+		code = http.StatusInternalServerError
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, http.StatusText(code), code)
+}

@@ -1,0 +1,146 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Manager makes, loads, stores and ends the sessions that a backend keeps. It holds no state of its own: any
+// number of Managers, in any number of processes, may share a store. It is safe for concurrent use.
+type Manager struct {
+	b    backend.Backend
+	opts Options
+}
+
+// New returns a Manager over b. opts may be nil: the defaults are safe. An error names the option that makes no
+// sense. The Manager does not own b: closing its client is the caller's business.
+func New(b backend.Backend, opts *Options) (*Manager, error) {
+	if b == nil {
+		return nil, errors.New("session: New: no backend")
+	}
+	o, err := opts.complete()
+	if err != nil {
+		return nil, err
+	}
+	return &Manager{b: b, opts: o}, nil
+}
+
+// now is the one place that reads the clock. Times in records are UTC and whole seconds.
+func (m *Manager) now() time.Time { return m.opts.Now().UTC().Truncate(time.Second) }
+
+// storeContext returns a context for what must not end with the client: the values of ctx, its own deadline.
+func (m *Manager) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), m.opts.StoreTimeout)
+}
+
+// Ping reports whether the store answers and lets the Manager do what it needs to. A backend that is no
+// backend.Pinger is taken to be well.
+func (m *Manager) Ping(ctx context.Context) error {
+	p, ok := backend.As[backend.Pinger](m.b)
+	if !ok {
+		return nil
+	}
+	return wrap("ping", "", p.Ping(ctx))
+}
+
+// IDs yields the public ID of every session in the store, some perhaps more than once, as backend.Scanner says.
+// An error is yielded last, with an empty ID: ErrUnsupported if the backend is no Scanner. It reads the whole
+// store: it is for administration, not for requests.
+func (m *Manager) IDs(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		sc, ok := backend.As[backend.Scanner](m.b)
+		if !ok {
+			yield("", wrap("scan", "", ErrUnsupported))
+			return
+		}
+		for id, err := range sc.Scan(ctx) {
+			if err != nil {
+				yield("", wrap("scan", "", err))
+				return
+			}
+			if validID(id) && !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+// NewSession returns a session that is not stored yet. Change it, then call Commit.
+func (m *Manager) NewSession() *Session {
+	return &Session{m: m, ttl: m.opts.IdleTimeout}
+}
+
+// fetch reads the record that a token names, touching it in the same round trip if touch is set. It returns
+// ErrNotFound where there is none, and the record however the token fits it otherwise, unless it was touched:
+// then the token fits.
+func (m *Manager) fetch(ctx context.Context, id string, hash tokenHash, touch bool) (rec backend.Record, touched bool, err error) {
+	if touch {
+		rec, err = m.b.Apply(ctx, id, m.byToken(hash, backend.Patch{Load: true}))
+		if err == nil || !errors.Is(err, ErrConflict) {
+			return rec, err == nil, err
+		}
+	}
+	rec, err = m.b.Load(ctx, id)
+	return rec, false, err
+}
+
+// byToken makes p conditional on the token, and a touch.
+func (m *Manager) byToken(hash tokenHash, p backend.Patch) backend.Patch {
+	p.If = map[string]string{fieldToken: hash.String(), fieldVersion: ""}
+	p.Has = mustHave
+	if p.Remove {
+		return p
+	}
+	if p.Set == nil {
+		p.Set = make(map[string]string, 1)
+	}
+	p.Set[fieldAccessed] = formatTime(m.now())
+	p.Touch = true
+	return p
+}
+
+// load fills s, which holds nothing, with the session that token names. It returns ErrNotFound where there is
+// none, and leaves s as it was.
+func (s *Session) load(ctx context.Context, token string, touch bool) error {
+	id, hash := token[:idLen], hashToken(token)
+	rec, touched, err := s.m.fetch(ctx, id, hash, touch)
+	if err != nil {
+		return s.m.storeFailed(ctx, "load", id, err)
+	}
+	return s.adopt(ctx, token, hash, rec, touched)
+}
+
+// adopt takes a record over if it is a live session and the token is its own.
+func (s *Session) adopt(ctx context.Context, token string, hash tokenHash, rec backend.Record, touched bool) error {
+	id := token[:idLen]
+	mt, v := s.m.opts.judge(s.m.opts.Now(), rec, hash)
+	switch v {
+	case live:
+		s.token, s.stored, s.fields, s.ttl, s.meta, s.quiet = token, true, rec.Fields, rec.TTL, mt, touched
+		return nil
+	case expired:
+		s.m.reap(ctx, id, mt, rec)
+	case mismatch:
+		s.m.emit(ctx, Event{Kind: EventMismatch, ID: id, Owner: mt.owner})
+	case unreadable:
+		return s.m.storeFailed(ctx, "load", id, ErrUnreadable)
+	}
+	return wrap("load", id, ErrNotFound)
+}
+
+// reap ends a session that is past its lifetime, unless a login has started that over meanwhile.
+func (m *Manager) reap(ctx context.Context, id string, mt meta, rec backend.Record) {
+	_, err := m.b.Apply(ctx, id, backend.Patch{
+		If:     map[string]string{fieldCreated: rec.Fields[fieldCreated], fieldEpoch: rec.Fields[fieldEpoch]},
+		Remove: true,
+	})
+	if err == nil {
+		m.emit(ctx, Event{Kind: EventExpired, ID: id, Owner: mt.owner})
+	} else if !refused(err) {
+		_ = m.storeFailed(ctx, "expire", id, err)
+	}
+}

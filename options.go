@@ -1,0 +1,111 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Options configures a Manager. The zero value of each field asks for its default; New checks the rest and
+// keeps a copy.
+type Options struct {
+	// IdleTimeout is how long a session may go unused before it ends, unless Session.SetTTL gives it another
+	// time to live. Whole seconds. If zero, 30 minutes. See OWASP ASVS 5.0, 7.3.1.
+	IdleTimeout time.Duration
+
+	// AbsoluteTimeout is how long a session may live at all, counted from its creation or its last login,
+	// however much it is used. At least IdleTimeout. If zero, 12 hours. See OWASP ASVS 5.0, 7.3.2.
+	AbsoluteTimeout time.Duration
+
+	// TouchInterval is how often, at the most, reading a session starts its idle timeout over in the store. A
+	// session never outlives its idle timeout, but may end up to one interval early. At most half of
+	// IdleTimeout. If zero, a thirtieth of the session's time to live, and at most one minute. If negative,
+	// every read does, in the same round trip.
+	TouchInterval time.Duration
+
+	// StoreTimeout is the deadline of a commit, which does not end with the request's context: a client that
+	// goes away does not undo what was done. If zero, 5 seconds.
+	StoreTimeout time.Duration
+
+	// MaxFields is how many fields the application may keep in a session. If zero, 64.
+	MaxFields int
+
+	// MaxBytes is how long the names and values of those fields may be together, in bytes. If zero, 64 KiB.
+	MaxBytes int
+
+	// Cookie is how the token travels.
+	Cookie CookieOptions
+
+	// ErrorHandler answers a request whose session could not be loaded or stored, in place of the handler's
+	// answer, of which nothing is sent. If nil, [DefaultErrorHandler].
+	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
+
+	// OnEvent is told what happens to sessions, in the goroutine in which it happens. If nil, what may need
+	// somebody's attention is logged to slog.Default(), as [LogEvents] does it.
+	OnEvent func(ctx context.Context, e Event)
+
+	// Now is the clock. If nil, time.Now. It is there for tests.
+	Now func() time.Time
+}
+
+// Defaults of Options.
+const (
+	DefaultIdleTimeout     = 30 * time.Minute
+	DefaultAbsoluteTimeout = 12 * time.Hour
+	DefaultStoreTimeout    = 5 * time.Second
+	DefaultMaxFields       = 64
+	DefaultMaxBytes        = 64 << 10
+)
+
+// complete returns a copy of o with its defaults filled in, or an error that names the option that is wrong.
+func (o *Options) complete() (Options, error) {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	c.AbsoluteTimeout = cmp.Or(c.AbsoluteTimeout, max(DefaultAbsoluteTimeout, c.IdleTimeout))
+	c.StoreTimeout = cmp.Or(c.StoreTimeout, DefaultStoreTimeout)
+	c.MaxFields = cmp.Or(c.MaxFields, DefaultMaxFields)
+	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
+	if c.ErrorHandler == nil {
+		c.ErrorHandler = DefaultErrorHandler
+	}
+	if c.OnEvent == nil {
+		c.OnEvent = LogEvents(nil)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if err := c.check(); err != nil {
+		return Options{}, err
+	}
+	err := c.Cookie.complete()
+	return c, err
+}
+
+func (o *Options) check() error {
+	switch {
+	case !validTTL(o.IdleTimeout):
+		return badOption("IdleTimeout", o.IdleTimeout, "must be a whole number of seconds, at least one")
+	case !validTTL(o.AbsoluteTimeout):
+		return badOption("AbsoluteTimeout", o.AbsoluteTimeout, "must be a whole number of seconds, at least one")
+	case o.AbsoluteTimeout < o.IdleTimeout:
+		return badOption("AbsoluteTimeout", o.AbsoluteTimeout, "must not be shorter than IdleTimeout")
+	case o.TouchInterval > o.IdleTimeout/2:
+		return badOption("TouchInterval", o.TouchInterval, "must not be longer than half of IdleTimeout")
+	case o.StoreTimeout < 0:
+		return badOption("StoreTimeout", o.StoreTimeout, "must not be negative")
+	case o.MaxFields < 0:
+		return badOption("MaxFields", o.MaxFields, "must not be negative")
+	case o.MaxBytes < 0:
+		return badOption("MaxBytes", o.MaxBytes, "must not be negative")
+	}
+	return nil
+}
+
+func badOption(name string, value any, why string) error {
+	return fmt.Errorf("session: Options.%s %s: is %v", name, why, value)
+}

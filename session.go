@@ -1,0 +1,310 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Session is one visitor's session as one request, or one caller outside of HTTP, sees it: what was loaded,
+// with the changes made since. Changes gather in it and are stored together by Commit, which
+// [Manager.Handler] calls before the first byte of the response.
+//
+// It is safe for concurrent use. It has no printable form that holds its token or its data: fmt and slog show
+// the public ID.
+type Session struct {
+	m *Manager
+
+	mu     sync.Mutex
+	token  string // as presented or given out; "" while there is no record
+	stored bool   // there was a record when last looked at
+	sealed bool   // the response has begun
+	quiet  bool   // commits do not touch: it has been touched, or only peeked at
+	fields map[string]string
+	ttl    time.Duration
+	meta
+
+	pending
+	cookie cookieChange // what the client is to be told
+	err    error        // the first misuse, which fails the commit
+}
+
+// pending is what a Session has gathered and not stored yet.
+type pending struct {
+	dirty  map[string]struct{} // application fields that were set or deleted
+	newTTL bool
+	login  bool // give the session to owner, with a new token
+	owner  string
+	rotate bool // a new token
+}
+
+func (p *pending) any() bool { return len(p.dirty) > 0 || p.newTTL || p.login || p.rotate }
+
+// cookieChange is what a response has to do to the client's cookie.
+type cookieChange int
+
+const (
+	keepCookie cookieChange = iota
+	setCookie
+	clearCookie
+)
+
+// ID returns the session's public ID, or "" if it is not stored yet. It stays the same for the whole life of
+// the session, through logins and rotations, and is safe in a log or on a page.
+func (s *Session) ID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id()
+}
+
+func (s *Session) id() string {
+	if s.token == "" {
+		return ""
+	}
+	return s.token[:idLen]
+}
+
+// Exists reports whether the session is stored. It is false for a visitor without a session until the first
+// commit that has something to store, and after Destroy.
+func (s *Session) Exists() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stored
+}
+
+// Token returns the session's token, the zero Token if it is not stored yet. After Login and Rotate, it is
+// the old token until the commit.
+func (s *Session) Token() Token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.token == "" {
+		return Token{}
+	}
+	token := s.token
+	return Token{&token}
+}
+
+// Get returns the field's value, or "" if there is none. Reserved fields have methods of their own and are not
+// seen here.
+func (s *Session) Get(name string) string {
+	v, _ := s.Lookup(name)
+	return v
+}
+
+// Lookup returns the field's value and whether it is there.
+func (s *Session) Lookup(name string) (string, bool) {
+	if reserved(name) {
+		return "", false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.fields[name]
+	return v, ok
+}
+
+// All returns the application's fields as they were when the iteration began, in no order.
+func (s *Session) All() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		s.mu.Lock()
+		fields := make(map[string]string, len(s.fields))
+		for name, value := range s.fields {
+			if !reserved(name) {
+				fields[name] = value
+			}
+		}
+		s.mu.Unlock()
+		for name, value := range fields {
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+// Set gives a field a value, arbitrary bytes, with the next commit. Only fields that were set or deleted are
+// written, so requests that change different fields never lose each other's changes.
+//
+// A reserved name (ErrReserved), a session over its limits (ErrTooLarge) and a response that has begun
+// (ErrCommitted) make the commit fail with nothing written; Err tells at once.
+func (s *Session) Set(name, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mayChange(name) {
+		return
+	}
+	s.put(name, value)
+	s.markDirty(name)
+}
+
+// Delete takes a field away with the next commit. It can go wrong as Set can.
+func (s *Session) Delete(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mayChange(name) {
+		return
+	}
+	delete(s.fields, name)
+	s.markDirty(name)
+}
+
+func (s *Session) put(name, value string) {
+	if s.fields == nil {
+		s.fields = make(map[string]string)
+	}
+	s.fields[name] = value
+}
+
+func (s *Session) markDirty(name string) {
+	if s.dirty == nil {
+		s.dirty = make(map[string]struct{})
+	}
+	s.dirty[name] = struct{}{}
+}
+
+// mayChange reports whether the application may write the field now, and remembers why not.
+func (s *Session) mayChange(name string) bool {
+	if reserved(name) {
+		s.misuse(fmt.Errorf("field %q: %w", name, ErrReserved))
+		return false
+	}
+	return s.open()
+}
+
+// open reports whether the session may still be changed, and remembers it if not.
+func (s *Session) open() bool {
+	if s.sealed {
+		s.misuse(ErrCommitted)
+	}
+	return !s.sealed
+}
+
+func (s *Session) misuse(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// Err returns the first misuse of the session that makes its commit fail, if there was one: ErrReserved or
+// ErrCommitted.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return wrap("change", s.id(), s.err)
+}
+
+// TTL returns how long the session lives without being used: Options.IdleTimeout, or what SetTTL said.
+func (s *Session) TTL() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ttl
+}
+
+// SetTTL gives this session another idle timeout, with the next commit and counted from then. It is a whole
+// number of seconds, at least one, or the error is ErrTTL and nothing changes. The absolute timeout still
+// holds.
+func (s *Session) SetTTL(ttl time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !validTTL(ttl) {
+		return wrap("set TTL", s.id(), ErrTTL)
+	}
+	if !s.open() {
+		return wrap("set TTL", s.id(), ErrCommitted)
+	}
+	s.ttl, s.newTTL = ttl, true
+	return nil
+}
+
+// Remaining returns how long the session lives if it is not used again, the shorter of what is left of its
+// idle and of its absolute timeout, at least zero. The store counts from the same touch, up to a second later:
+// times in the record are whole seconds. It is zero for a session that is not stored.
+func (s *Session) Remaining() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stored {
+		return 0
+	}
+	return min(max(0, s.m.opts.expiry(s.meta, s.ttl).Sub(s.m.opts.Now())), s.ttl)
+}
+
+// CreatedAt returns when the session was created, UTC, in whole seconds; the zero time if it is not stored yet.
+func (s *Session) CreatedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.created
+}
+
+// LastAccessedAt returns when the session was last touched, UTC, in whole seconds; the zero time if it is not
+// stored yet.
+func (s *Session) LastAccessedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accessed
+}
+
+// Owner returns whose session it is: what Login was given, or "" before a login.
+func (s *Session) Owner() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.login {
+		return s.pending.owner
+	}
+	return s.meta.owner
+}
+
+// AuthenticatedAt returns when the owner logged in, UTC, in whole seconds; the zero time before a login. Only
+// Login sets it, so that a page can ask for a new login before something that matters:
+//
+//	if time.Since(s.AuthenticatedAt()) > 5*time.Minute { … }
+func (s *Session) AuthenticatedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.authenticated
+}
+
+// Login makes the session owner's with the next commit: a new token is given out and the old one dies at once,
+// so that nobody who knew or planted it before the login (session fixation) has the session after it. What the
+// session holds is kept. Requests that began before the login cannot write after it: they fail with
+// ErrConflict. The absolute timeout starts over.
+//
+// If the session ended meanwhile, or another login was faster, the commit makes a new session that holds only
+// what this request has set. See OWASP ASVS 5.0, 7.2.4.
+func (s *Session) Login(owner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if owner == "" {
+		s.misuse(errNoOwner)
+		return
+	}
+	if s.open() {
+		s.login, s.pending.owner = true, owner
+	}
+}
+
+// Rotate replaces the token with the next commit. The old one dies at once, and so do the changes of requests
+// that began before: they fail with ErrConflict. Call it where the session's privileges change without a
+// login. A session that is not stored has no token to replace, and gets one when it is.
+func (s *Session) Rotate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open() {
+		s.rotate = true
+	}
+}
+
+// String returns a text for people that holds the public ID and neither token nor data.
+func (s *Session) String() string {
+	if id := s.ID(); id != "" {
+		return "session " + id
+	}
+	return "new session"
+}
+
+// Format writes what String returns, for every verb and flag.
+func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// LogValue returns the public ID, for log/slog.
+func (s *Session) LogValue() slog.Value { return slog.StringValue(s.ID()) }

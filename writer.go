@@ -1,0 +1,71 @@
+package session
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+)
+
+// This file is the exchange as a response writer: whatever begins the response commits the session first. Each
+// way to begin it has a method here, because http.ResponseController would find the writer below by Unwrap and
+// go round the commit.
+
+// WriteHeader begins the response, unless code is informational: 1xx other than 101 may be followed by more.
+func (x *exchange) WriteHeader(code int) {
+	informational := code >= 100 && code < 200 && code != http.StatusSwitchingProtocols
+	if !informational && x.begin() != nil {
+		return
+	}
+	x.ResponseWriter.WriteHeader(code)
+}
+
+// Write begins the response.
+func (x *exchange) Write(p []byte) (int, error) {
+	if err := x.begin(); err != nil {
+		return 0, err
+	}
+	return x.ResponseWriter.Write(p)
+}
+
+// WriteString begins the response.
+func (x *exchange) WriteString(s string) (int, error) {
+	if err := x.begin(); err != nil {
+		return 0, err
+	}
+	return io.WriteString(x.ResponseWriter, s)
+}
+
+// ReadFrom begins the response, and keeps the writer below's way of copying a file.
+func (x *exchange) ReadFrom(src io.Reader) (int64, error) {
+	if err := x.begin(); err != nil {
+		return 0, err
+	}
+	if rf, ok := x.ResponseWriter.(io.ReaderFrom); ok {
+		return rf.ReadFrom(src)
+	}
+	return io.Copy(struct{ io.Writer }{x.ResponseWriter}, src)
+}
+
+// FlushError begins the response.
+func (x *exchange) FlushError() error {
+	if err := x.begin(); err != nil {
+		return err
+	}
+	return http.NewResponseController(x.ResponseWriter).Flush()
+}
+
+// Flush begins the response.
+func (x *exchange) Flush() { _ = x.FlushError() }
+
+// Hijack commits the session before it gives the connection away. A cookie to be set must then be sent by
+// whoever takes it: see Manager.WriteCookie.
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if err := x.begin(); err != nil {
+		return nil, nil, err
+	}
+	return http.NewResponseController(x.ResponseWriter).Hijack()
+}
+
+// Unwrap returns the writer below, for http.ResponseController's other methods.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
