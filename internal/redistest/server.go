@@ -1,0 +1,161 @@
+package redistest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Options is how a server is configured. The zero value, and nil, are a server that keeps nothing on disk.
+type Options struct {
+	// Config are lines of redis.conf, such as "maxmemory 2mb". They come after the package's own and
+	// override them.
+	Config []string
+
+	// Persist writes every change to disk before it is acknowledged, so that a server that is restarted
+	// still has its data. Without it, a restarted server is empty.
+	Persist bool
+}
+
+// Server is a running server. Its methods are safe for concurrent use.
+type Server struct {
+	path string // of the program
+	dir  string
+	port int
+
+	mu   sync.Mutex
+	proc *process
+}
+
+// Start starts a server for one test, which is stopped when the test ends. If opts is nil, the defaults of
+// [Options] are used.
+func Start(tb testing.TB, opts *Options) *Server {
+	tb.Helper()
+	path := program(tb)
+	s, err := start(path, tb.TempDir(), opts)
+	if err != nil {
+		tb.Fatalf("redistest: start: %v", err)
+	}
+	tb.Cleanup(s.Kill)
+	return s
+}
+
+// start starts a server that keeps its files in dir.
+func start(path, dir string, opts *Options) (*Server, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	const attempts = 10
+	for range attempts {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		s := &Server{path: path, dir: dir, port: port}
+		if err := os.WriteFile(s.file("redis.conf"), []byte(config(port, opts)), 0o600); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		err = s.boot()
+		s.mu.Unlock()
+		if !errors.Is(err, errPortTaken) {
+			return s, err
+		}
+	}
+	return nil, fmt.Errorf("%d attempts: %w", attempts, errPortTaken)
+}
+
+// config returns the text of redis.conf.
+func config(port int, opts *Options) string {
+	lines := []string{
+		fmt.Sprintf("port %d", port),
+		"bind 127.0.0.1",
+		"protected-mode yes",
+		"daemonize no",
+		`save ""`,
+	}
+	if opts.Persist {
+		lines = append(lines, "appendonly yes", "appendfsync always")
+	} else {
+		lines = append(lines, "appendonly no")
+	}
+	return strings.Join(append(lines, opts.Config...), "\n") + "\n"
+}
+
+// boot runs the program and waits until it answers. The caller holds s.mu.
+func (s *Server) boot() error {
+	log := s.file("server.log")
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		return err
+	}
+	p, err := spawn(log, s.path, s.file("redis.conf"))
+	if err != nil {
+		return err
+	}
+	if err := p.awaitReady(s.Addr(), log); err != nil {
+		p.kill()
+		return err
+	}
+	s.proc = p
+	return nil
+}
+
+func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
+
+// Addr returns the server's address, "127.0.0.1:12345". It stays the same when the server is restarted.
+func (s *Server) Addr() string { return address(s.port) }
+
+// URL returns the server's address as a URL, "redis://127.0.0.1:12345".
+func (s *Server) URL() string { return "redis://" + s.Addr() }
+
+// PID returns the id of the server's process, or of its last one.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proc.cmd.Process.Pid
+}
+
+// Running reports whether the server's process is there.
+func (s *Server) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.proc.ended()
+}
+
+// Stop shuts the server down in order, and returns when its process is gone. A server that is down already
+// stays so.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proc.terminate()
+}
+
+// Kill ends the server at once, as a crash does, and returns when its process is gone.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proc.kill()
+}
+
+// Restart starts the server again at the same address, after a Stop if it is running, and returns when it
+// answers. Whether it still has its data is up to [Options.Persist].
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proc.terminate()
+	for begin := time.Now(); ; time.Sleep(10 * pollInterval) {
+		err := s.boot()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errPortTaken) || time.Since(begin) > startTimeout {
+			tb.Fatalf("redistest: restart: %v", err)
+		}
+	}
+}
