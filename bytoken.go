@@ -95,6 +95,9 @@ func (m *Manager) Increment(ctx context.Context, token Token, name string, delta
 	if err := checkIncrement(name, delta); err != nil {
 		return nil, wrap("increment", token.ID(), err)
 	}
+	if err := m.opts.checkSize(1, len(name)+1); err != nil {
+		return nil, wrap("increment", token.ID(), err)
+	}
 	return m.apply(ctx, "increment", token, backend.Patch{Add: map[string]int64{name: delta}})
 }
 

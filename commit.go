@@ -88,8 +88,6 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if err := s.checkSize(counter); err != nil {
 		return 0, wrap("commit", s.id(), err)
 	}
-	ctx, cancel := s.m.storeContext(ctx)
-	defer cancel()
 	if !s.stored {
 		return 0, s.create(ctx)
 	}
@@ -100,6 +98,8 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if c.empty() {
 		return 0, nil
 	}
+	ctx, cancel := s.m.storeContext(ctx)
+	defer cancel()
 	rec, err := s.m.b.Apply(ctx, s.id(), c.patch)
 	if err == nil {
 		return s.landed(ctx, c, rec)
@@ -153,7 +153,7 @@ func (s *Session) change() change {
 		p.Set[fieldAccessed] = formatTime(now)
 	}
 	if s.login || s.rotate {
-		c.token = newToken()
+		c.token = renewToken(s.id())
 		p.Set[fieldEpoch] = nextEpoch(s.fields[fieldEpoch])
 		s.sign(p.Set, c.token, now)
 	}
@@ -253,6 +253,8 @@ func (s *Session) create(ctx context.Context) error {
 		s.pending = pending{}
 		return nil
 	}
+	ctx, cancel := s.m.storeContext(ctx)
+	defer cancel()
 	now, token := s.m.now(), newToken()
 	stamp := formatTime(now)
 	fields := make(map[string]string, len(s.fields)+6)

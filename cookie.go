@@ -78,9 +78,17 @@ func (c *CookieOptions) check() error {
 	case !strings.HasPrefix(c.Path, "/"):
 		return errors.New("Path: does not begin with /")
 	}
-	probe := http.Cookie{Name: c.Name, Value: "x", Path: c.Path, Domain: c.Domain}
-	if err := probe.Valid(); err != nil {
-		return fmt.Errorf("Name, Path or Domain: %w", err)
+	for _, probe := range []struct {
+		option string
+		cookie http.Cookie
+	}{
+		{"Name", http.Cookie{Name: c.Name}},
+		{"Path", http.Cookie{Name: "x", Path: c.Path}},
+		{"Domain", http.Cookie{Name: "x", Domain: c.Domain}},
+	} {
+		if err := probe.cookie.Valid(); err != nil {
+			return fmt.Errorf("%s: %w", probe.option, err)
+		}
 	}
 	return nil
 }

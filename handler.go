@@ -81,7 +81,7 @@ func (x *exchange) get() (*Session, error) {
 		return x.result()
 	}
 	x.asked = true
-	x.session.m, x.session.ttl, x.session.sealed = x.m, x.m.opts.IdleTimeout, x.begun
+	x.session.state = &state{m: x.m, ttl: x.m.opts.IdleTimeout, sealed: x.begun}
 	ctx := x.r.Context()
 	token, p := x.m.opts.Cookie.find(x.r.Header)
 	switch p {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"reflect"
 	"time"
 
 	"github.com/faeeb396/session/backend"
@@ -19,7 +20,7 @@ type Manager struct {
 // New returns a Manager over b. opts may be nil: the defaults are safe. An error names the option that makes no
 // sense. The Manager does not own b: closing its client is the caller's business.
 func New(b backend.Backend, opts *Options) (*Manager, error) {
-	if b == nil {
+	if v := reflect.ValueOf(b); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("session: New: no backend")
 	}
 	o, err := opts.complete()
@@ -71,7 +72,7 @@ func (m *Manager) IDs(ctx context.Context) iter.Seq2[string, error] {
 
 // NewSession returns a session that is not stored yet. Change it, then call Commit.
 func (m *Manager) NewSession() *Session {
-	return &Session{m: m, ttl: m.opts.IdleTimeout}
+	return &Session{&state{m: m, ttl: m.opts.IdleTimeout}}
 }
 
 // fetch reads the record that a token names, touching it in the same round trip if touch is set. It returns

@@ -16,6 +16,13 @@ import (
 // It is safe for concurrent use. It has no printable form that holds its token or its data: fmt and slog show
 // the public ID.
 type Session struct {
+	// Behind a pointer, because fmt, given a verb that does not fit, prints the fields of a Session that it
+	// finds in another type's unexported field, and does not follow pointers there.
+	*state
+}
+
+// state is what a Session holds.
+type state struct {
 	m *Manager
 
 	mu     sync.Mutex

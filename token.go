@@ -84,6 +84,9 @@ func newToken() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
+// renewToken returns a new token for the session with this ID: its secret is new, its ID the same.
+func renewToken(id string) string { return id + newToken()[idLen:] }
+
 // validToken reports whether s is a token's one and only spelling.
 func validToken(s string) bool {
 	if len(s) != tokenLen || !base64url(s) {

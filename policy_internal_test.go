@@ -1,0 +1,138 @@
+package session
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func record(change map[string]string) backend.Record {
+	fields := map[string]string{
+		fieldCreated:  "2026-11-23T11:00:00+00:00",
+		fieldAccessed: "2026-11-23T11:59:00+00:00",
+		fieldToken:    hashToken(goodToken).String(),
+	}
+	for name, value := range change {
+		if fields[name] = value; value == "absent" {
+			delete(fields, name)
+		}
+	}
+	return backend.Record{Fields: fields, TTL: 30 * time.Minute}
+}
+
+const goodToken = "3q2-7wAAAAAAAAABxxxxxxxxxxxxxxxxxxxxxxxxxxA"
+
+func TestJudge(t *testing.T) {
+	opts, err := (*Options)(nil).complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		change map[string]string
+		ttl    time.Duration
+		token  string
+		want   verdict
+	}{
+		{name: "live", want: live},
+		{name: "zulu", change: map[string]string{fieldCreated: "2026-11-23T11:00:00Z"}, want: live},
+		{name: "no created_at", change: map[string]string{fieldCreated: "absent"}, want: noSession},
+		{name: "no last_accessed_at", change: map[string]string{fieldAccessed: "absent"}, want: noSession},
+		{name: "no token", change: map[string]string{fieldToken: "absent"}, want: noSession},
+		{name: "empty token", change: map[string]string{fieldToken: ""}, want: noSession},
+		{name: "garbled created_at", change: map[string]string{fieldCreated: "yesterday"}, want: noSession},
+		{name: "other zone", change: map[string]string{fieldCreated: "2026-11-23T11:00:00+01:00"}, want: noSession},
+		{name: "31 November", change: map[string]string{fieldCreated: "2026-11-31T11:00:00Z"}, want: noSession},
+		{name: "garbled login", change: map[string]string{fieldAuthenticated: "x"}, want: noSession},
+		{name: "no TTL", ttl: time.Millisecond, want: noSession},
+		{name: "past its lifetime", change: map[string]string{fieldCreated: "2026-11-23T00:00:00Z"}, want: expired},
+		{name: "last second", change: map[string]string{fieldCreated: "2026-11-23T00:00:01Z"}, want: live},
+		{
+			name:   "old, but logged in since",
+			change: map[string]string{fieldCreated: "2026-11-22T00:00:00Z", fieldAuthenticated: "2026-11-23T11:00:00Z"},
+			want:   live,
+		},
+		{name: "created in the future", change: map[string]string{fieldCreated: "2026-11-23T13:00:00Z"}, want: live},
+		{name: "newer version", change: map[string]string{fieldVersion: "2"}, want: unreadable},
+		{name: "other secret", token: goodToken[:42] + "E", want: mismatch},
+		{name: "other hash", change: map[string]string{fieldToken: "short"}, want: mismatch},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rec, token := record(tt.change), goodToken
+			if tt.ttl != 0 {
+				rec.TTL = tt.ttl
+			}
+			if tt.token != "" {
+				token = tt.token
+			}
+			if _, got := opts.judge(noon, rec, hashToken(token)); got != tt.want {
+				t.Errorf("judge = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTouchDue(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		interval time.Duration
+		ago      time.Duration
+		ttl      time.Duration
+		want     bool
+	}{
+		{name: "just used", ago: 0, ttl: 30 * time.Minute},
+		{name: "default is a minute at the most", ago: 59 * time.Second, ttl: 30 * time.Minute},
+		{name: "default, due", ago: time.Minute, ttl: 30 * time.Minute, want: true},
+		{name: "default of a short TTL", ago: 2 * time.Second, ttl: time.Minute, want: true},
+		{name: "default of a short TTL, not due", ago: time.Second, ttl: time.Minute},
+		{name: "long TTL", ago: time.Minute, ttl: 24 * time.Hour, want: true},
+		{name: "negative", interval: -1, ttl: time.Hour, want: true},
+		{name: "set", interval: 10 * time.Minute, ago: 9 * time.Minute, ttl: time.Hour},
+		{name: "set, due", interval: 10 * time.Minute, ago: 10 * time.Minute, ttl: time.Hour, want: true},
+		{name: "never longer than half of this session's TTL", interval: 10 * time.Minute, ago: time.Minute, ttl: 2 * time.Minute, want: true},
+		{name: "used in the future", ago: -time.Hour, ttl: 30 * time.Minute, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := &Options{TouchInterval: tt.interval}
+			if got := o.touchDue(noon, noon.Add(-tt.ago), tt.ttl); got != tt.want {
+				t.Errorf("touchDue = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFormatTimeIsReadBack(t *testing.T) {
+	for _, in := range []time.Time{noon, {}, noon.In(time.FixedZone("x", 3600)), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
+		text := formatTime(in)
+		if got, ok := parseTime(text); !ok || !got.Equal(in) {
+			t.Errorf("parseTime(%q) = %v, %v, want %v", text, got, ok, in)
+		}
+	}
+	if got := formatTime(noon); got != "2026-11-23T12:00:00+00:00" {
+		t.Errorf("formatTime = %q", got)
+	}
+}
+
+func FuzzParseTime(f *testing.F) {
+	f.Add("2026-11-23T08:37:29+00:00")
+	f.Add("2026-02-29T24:00:60Z")
+	f.Fuzz(func(t *testing.T, in string) {
+		got, ok := parseTime(in)
+		want, err := time.Parse("2006-01-02T15:04:05Z07:00", in)
+		fixed := len(in) == 20 || len(in) == 25 && in[19:] == "+00:00"
+		if wantOK := err == nil && fixed; ok != wantOK || ok && !got.Equal(want) {
+			t.Fatalf("parseTime(%q) = %v, %v; time.Parse = %v, %v", in, got, ok, want, err)
+		}
+	})
+}
+
+func TestNextEpoch(t *testing.T) {
+	for in, want := range map[string]string{"": "1", "1": "2", "41": "42", "x": "1", "-3": "1"} {
+		if got := nextEpoch(in); got != want {
+			t.Errorf("nextEpoch(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
