@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -50,10 +49,11 @@ func (c *CookieOptions) complete() error {
 			c.Name = "sid"
 		}
 	}
-	if err := c.check(); err != nil {
-		return fmt.Errorf("session: Options.Cookie.%w", err)
-	}
-	return nil
+	return c.check()
+}
+
+func badCookieOption(name, why string) error {
+	return fmt.Errorf("session: Options.Cookie.%s: %s", name, why)
 }
 
 func (c *CookieOptions) check() error {
@@ -62,21 +62,21 @@ func (c *CookieOptions) check() error {
 	secure := host || strings.HasPrefix(name, "__secure-") || strings.HasPrefix(name, "__http-")
 	switch {
 	case len(c.Name)+tokenLen > maxCookie:
-		return errors.New("Name: name and value are over 4096 bytes")
+		return badCookieOption("Name", "name and value are over 4096 bytes")
 	case c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode:
-		return fmt.Errorf("SameSite: is %d: must be Lax, Strict or None", c.SameSite)
+		return badCookieOption("SameSite", "must be Lax, Strict or None")
 	case host && c.Domain != "":
-		return errors.New("Domain: a __Host- cookie has none")
+		return badCookieOption("Domain", "a __Host- cookie has none")
 	case host && c.Path != "/":
-		return errors.New("Path: a __Host- cookie's is /")
+		return badCookieOption("Path", "a __Host- cookie's is /")
 	case secure && c.InsecurePlainHTTP:
-		return errors.New("InsecurePlainHTTP: a cookie with a __Host- or __Secure- name is Secure")
+		return badCookieOption("InsecurePlainHTTP", "a cookie with a __Host- or __Secure- name is Secure")
 	case c.SameSite == http.SameSiteNoneMode && c.InsecurePlainHTTP:
-		return errors.New("InsecurePlainHTTP: a cookie with SameSite=None is Secure")
+		return badCookieOption("InsecurePlainHTTP", "a cookie with SameSite=None is Secure")
 	case c.Partitioned && c.InsecurePlainHTTP:
-		return errors.New("InsecurePlainHTTP: a Partitioned cookie is Secure")
+		return badCookieOption("InsecurePlainHTTP", "a Partitioned cookie is Secure")
 	case !strings.HasPrefix(c.Path, "/"):
-		return errors.New("Path: does not begin with /")
+		return badCookieOption("Path", "does not begin with /")
 	}
 	for _, probe := range []struct {
 		option string
@@ -87,7 +87,7 @@ func (c *CookieOptions) check() error {
 		{"Domain", http.Cookie{Name: "x", Domain: c.Domain}},
 	} {
 		if err := probe.cookie.Valid(); err != nil {
-			return fmt.Errorf("%s: %w", probe.option, err)
+			return badCookieOption(probe.option, err.Error())
 		}
 	}
 	return nil

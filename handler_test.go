@@ -323,7 +323,7 @@ func TestHandlerGetIsTheSameSession(t *testing.T) {
 	h := m.Handler(m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		s1, _ := m.Get(r)
 		s2, _ := m.Get(r)
-		s3, _ := m.FromContext(context.WithValue(r.Context(), "k", "v")) //nolint:revive // any key will do
+		s3, _ := m.FromContext(context.WithValue(r.Context(), anyKey{}, "v"))
 		if s1 != s2 || s1 != s3 {
 			t.Error("one request has several sessions")
 		}
@@ -337,6 +337,8 @@ func TestHandlerGetIsTheSameSession(t *testing.T) {
 		t.Errorf("took %q, want one load and one commit", got)
 	}
 }
+
+type anyKey struct{}
 
 func TestGetWithoutHandler(t *testing.T) {
 	m, other := mustNew(t, newSpy(), nil), mustNew(t, newSpy(), nil)
