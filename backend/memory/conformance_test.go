@@ -1,0 +1,26 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/faeeb396/session/backend/memory"
+	"github.com/faeeb396/session/conformance"
+)
+
+func TestConformance(t *testing.T) {
+	conformance.RunSynctest(t, func(*testing.T) conformance.Target {
+		b := memory.New(nil)
+		return conformance.Target{Backend: b, Second: b}
+	})
+}
+
+// The same in real time, where the clock moves while the calls run.
+func TestConformanceRealTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for real time to pass")
+	}
+	b := memory.New(nil)
+	conformance.Run(t, func(*testing.T) conformance.Target {
+		return conformance.Target{Backend: b, Second: b}
+	})
+}

@@ -1,0 +1,269 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Cases about what a backend may have beside the four methods.
+
+var optionalCases = []testCase{
+	{
+		name: "ScanNamesLive",
+		rule: ruleScan,
+		run: func(t *trial) {
+			t.scanner()
+			live := map[string]bool{}
+			for range 150 {
+				live[t.made(fields{"a": "1"})] = true
+			}
+			base := t.id()
+			for _, id := range []string{base + ":x", base + ".", "." + base, ":" + base, base[:5] + "_" + base[5:] + "-"} {
+				live[t.own(id)] = true
+				t.create(id, record(nil))
+			}
+			dead := map[string]bool{}
+			for id := range maps.Clone(live) {
+				if len(dead) < 20 {
+					t.delete(id)
+					dead[id], live[id] = true, false
+				}
+			}
+			t.wantScan(live, dead)
+			t.wantScan(live, dead)
+		},
+	},
+	{
+		name: "ScanUnderChurn",
+		rule: "A record that lives for the whole of the scan is yielded at least once, one that comes or goes meanwhile may be or not, and an ID may be yielded more than once.",
+		run: func(t *trial) {
+			t.scanner()
+			live := map[string]bool{}
+			for range 100 {
+				live[t.made(nil)] = true
+			}
+			churn := make([]string, 400)
+			for i := range churn {
+				churn[i] = t.id()
+			}
+			t.stepf("2 goroutines create and delete others while 2 scan")
+			t.parallel(4, func(i int, c client) error {
+				if i < 2 {
+					return churnRecords(c, churn[200*i:200*i+200])
+				}
+				for range 5 {
+					seen, err := t.scan(t.ctx)
+					if err != nil {
+						return err
+					}
+					for id := range live {
+						if !seen[id] {
+							return fmt.Errorf("Scan did not yield %s, which lived all the time", showID(id))
+						}
+					}
+				}
+				return nil
+			})
+		},
+	},
+	{
+		name: "ScanStopsEarly",
+		rule: ruleScan,
+		run: func(t *trial) {
+			s := t.scanner()
+			live := map[string]bool{}
+			for range 30 {
+				live[t.made(nil)] = true
+			}
+			for _, stopAt := range []int{1, 2, 7} {
+				n := 0
+				for _, err := range s.Scan(t.ctx) {
+					if err != nil {
+						t.failf("Scan failed: %v", err)
+					}
+					if n++; n == stopAt {
+						break
+					}
+				}
+				t.stepf("a loop over Scan ends after %d", stopAt)
+			}
+			t.delete(t.made(nil)) // nothing is left locked
+			t.wantScan(live, nil)
+		},
+	},
+	{
+		name: "ScanContextEnded",
+		rule: "An error is yielded last, with an empty ID.",
+		run: func(t *trial) {
+			s := t.scanner()
+			for range 10 {
+				t.made(nil)
+			}
+			ended, cancel := context.WithCancel(t.ctx)
+			cancel()
+			if _, err := t.scan(ended); !errors.Is(err, context.Canceled) {
+				t.failf("Scan with a context that has ended yielded the error %v, want %v", err, context.Canceled)
+			}
+			during, cancel := context.WithCancel(t.ctx)
+			defer cancel()
+			var last error
+			for id, err := range s.Scan(during) {
+				cancel() // the scan may go on to its end, or fail
+				if last != nil || (err != nil) != (id == "") {
+					t.failf("Scan yielded (%q, %v) after the error %v", id, err, last)
+				}
+				last = err
+			}
+			if last != nil && !errors.Is(last, context.Canceled) {
+				t.failf("Scan yielded the error %v after its context ended, want %v", last, context.Canceled)
+			}
+		},
+	},
+	{
+		name:  "ScanSkipsExpired",
+		rule:  ruleScan,
+		waits: true,
+		run: func(t *trial) {
+			t.scanner()
+			live, dead := map[string]bool{}, map[string]bool{}
+			for range 5 {
+				live[t.made(nil)] = true
+				dead[t.expiring(1)] = true
+			}
+			t.wait(1.5)
+			t.wantScan(live, dead)
+		},
+	},
+	{
+		name:  "ScanDoesNotTouch",
+		rule:  ruleScan,
+		waits: true,
+		run: func(t *trial) {
+			t.scanner()
+			id := t.expiring(2)
+			t.wait(1.2)
+			t.wantScan(map[string]bool{id: true}, nil)
+			t.wait(1.4)
+			t.wantGone(id)
+		},
+	},
+	{
+		name: "PingWell",
+		rule: "Ping returns nil if the store answers and lets the backend do all that it needs to, and else an error that says what is wrong.",
+		run: func(t *trial) {
+			p, ok := backend.As[backend.Pinger](t.target.Backend)
+			if !ok {
+				t.skip("the backend is no backend.Pinger")
+			}
+			err := p.Ping(t.ctx)
+			t.stepf("Ping() = %s", showError(err))
+			t.check("Ping", err, nil)
+			ended, cancel := context.WithDeadline(t.ctx, time.Now().Add(-time.Second))
+			defer cancel()
+			err = p.Ping(ended)
+			t.stepf("Ping() with a context that has ended = %s", showError(err))
+			t.check("Ping", err, context.DeadlineExceeded)
+		},
+	},
+	{
+		name: "UnreadableStays",
+		rule: "It is never taken for \"not found\", and never overwritten.",
+		run: func(t *trial) {
+			if len(t.target.Plant) == 0 {
+				t.skip("the target cannot plant anything")
+			}
+			for _, kind := range slices.Sorted(maps.Keys(t.target.Plant)) {
+				id := t.id()
+				if err := t.target.Plant[kind](t.ctx, id); err != nil {
+					t.failf("planting %s failed: %v", kind, err)
+				}
+				t.stepf("%s is planted under %s", kind, showID(id))
+				for range 2 {
+					t.loadFails(id, backend.ErrUnreadable)
+					for _, p := range everyPatch() {
+						t.applyFails(id, p, backend.ErrUnreadable)
+					}
+					err := t.tryCreate(id, record(nil))
+					t.stepf("Create(%s) = %s", showID(id), showError(err))
+					if !errors.Is(err, backend.ErrExists) && !errors.Is(err, backend.ErrUnreadable) {
+						t.failf("Create returned %v, want ErrExists or ErrUnreadable", err)
+					}
+				}
+			}
+		},
+	},
+}
+
+// scanner returns the target's Scanner, or skips the case.
+func (tr *trial) scanner() backend.Scanner {
+	s, ok := backend.As[backend.Scanner](tr.target.Backend)
+	if !ok {
+		tr.skip("the backend is no backend.Scanner")
+	}
+	return s
+}
+
+// maxScan is how much a scan may yield before it is taken to be without end.
+const maxScan = 1 << 20
+
+// scan returns all that one scan yields.
+func (tr *trial) scan(ctx context.Context) (map[string]bool, error) {
+	s, _ := backend.As[backend.Scanner](tr.target.Backend)
+	seen := map[string]bool{}
+	var last error
+	n := 0
+	for id, err := range s.Scan(ctx) {
+		n++
+		switch {
+		case last != nil:
+			return nil, fmt.Errorf("Scan yielded (%q, %v) after the error %w", id, err, last)
+		case (err != nil) != (id == ""):
+			return nil, fmt.Errorf("Scan yielded the ID %q with the error %v", id, err)
+		case n > maxScan:
+			return nil, fmt.Errorf("Scan has yielded %d times and goes on", maxScan)
+		}
+		seen[id], last = true, err
+	}
+	tr.progress.Add(1)
+	return seen, last
+}
+
+// wantScan expects a scan to yield all of live and none of dead. It may yield others too.
+func (tr *trial) wantScan(live, dead map[string]bool) {
+	seen, err := tr.scan(tr.ctx)
+	tr.stepf("Scan() = %d IDs, %s", len(seen), showError(err))
+	if err != nil {
+		tr.failf("Scan failed: %v", err)
+	}
+	for id, lives := range live {
+		if lives && !seen[id] {
+			tr.failf("Scan did not yield %s, which lives", showID(id))
+		}
+	}
+	for id := range dead {
+		if seen[id] {
+			tr.failf("Scan yielded %s, which is gone", showID(id))
+		}
+	}
+}
+
+// churnRecords creates and deletes records.
+func churnRecords(c client, ids []string) error {
+	for i, id := range ids {
+		if err := c.tryCreate(id, record(nil)); err != nil {
+			return err
+		}
+		if i >= 10 {
+			if err := c.tryDelete(ids[i-10]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,295 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Cases about calls that run at the same time. None of them waits for a call of another goroutine in a loop
+// without end: a bubble's clock stands still as long as one of its goroutines runs.
+
+var raceCases = []testCase{
+	{
+		name: "RaceOneCreator",
+		rule: ruleOnlyCreate,
+		run: func(t *trial) {
+			for range 20 {
+				id := t.id()
+				t.stepf("32 goroutines create %s, each with a value of its own", showID(id))
+				var winner atomic.Int64
+				t.parallel(32, func(i int, c client) error {
+					err := c.tryCreate(id, record(fields{"by": itoa(i)}))
+					switch {
+					case errors.Is(err, backend.ErrExists):
+						return nil
+					case err == nil && winner.CompareAndSwap(0, int64(i+1)):
+						return nil
+					case err == nil:
+						return fmt.Errorf("Create succeeded, after that of goroutine %d had succeeded too", winner.Load()-1)
+					}
+					return fmt.Errorf("Create failed, want success or ErrExists: %w", err)
+				})
+				if winner.Load() == 0 {
+					t.failf("no Create succeeded, want one")
+				}
+				t.wantFields(id, fields{"by": strconv.FormatInt(winner.Load()-1, 10)})
+			}
+		},
+	},
+	{
+		name: "RaceCreateWhole",
+		rule: ruleAtomic,
+		run: func(t *trial) {
+			want := record(fields{"a": "1", "b": "2", "c": ""})
+			for range 20 {
+				id := t.id()
+				t.stepf("one goroutine creates %s, others load it meanwhile", showID(id))
+				t.parallel(5, func(i int, c client) error {
+					if i == 0 {
+						return c.tryCreate(id, want)
+					}
+					for range 50 {
+						got, err := c.tryLoad(id)
+						if errors.Is(err, backend.ErrNotFound) {
+							continue
+						}
+						if err != nil {
+							return fmt.Errorf("Load failed: %w", err)
+						}
+						if d := diff(want, got); d != "" {
+							return fmt.Errorf("Load returned a part of the record, mismatch (-want +got):\n%s", d)
+						}
+					}
+					return nil
+				})
+			}
+		},
+	},
+	{
+		name: "RaceCountersSum",
+		rule: ruleAtomic,
+		run: func(t *trial) {
+			const routines, each = 50, 20
+			id := t.made(fields{"other": "x"})
+			t.stepf("%d goroutines add 1 to a counter %d times each", routines, each)
+			var seen [routines*each + 1]atomic.Bool
+			t.parallel(routines, func(i int, c client) error {
+				for range each {
+					rec, err := c.tryApply(id, backend.Patch{Add: map[string]int64{"n": 1}})
+					if err != nil {
+						return fmt.Errorf("Apply failed: %w", err)
+					}
+					n, err := strconv.Atoi(rec.Fields["n"])
+					if err != nil || n < 1 || n > routines*each || seen[n].Swap(true) {
+						return fmt.Errorf("Apply returned the counter %q: out of bounds, or returned twice", rec.Fields["n"])
+					}
+				}
+				return nil
+			})
+			t.wantFields(id, fields{"n": itoa(routines * each), "other": "x"})
+		},
+	},
+	{
+		name: "RaceNoLostField",
+		rule: ruleAtomic,
+		run: func(t *trial) {
+			const n = 64
+			id := t.made(nil)
+			t.stepf("%d goroutines set a field each", n)
+			want := fields{}
+			for i := range n {
+				want["f"+itoa(i)] = itoa(i)
+			}
+			t.parallel(n, func(i int, c client) error {
+				_, err := c.tryApply(id, backend.Patch{Set: fields{"f" + itoa(i): itoa(i)}})
+				return err
+			})
+			t.wantFields(id, want)
+		},
+	},
+	{
+		name: "RaceConditionalWinner",
+		rule: ruleAtomic,
+		run: func(t *trial) {
+			id := t.made(fields{"v": "none"})
+			prev := "none"
+			for round := range 10 {
+				t.stepf("32 goroutines set v, each if it is %q", prev)
+				var winner atomic.Int64
+				t.parallel(32, func(i int, c client) error {
+					v := itoa(round) + "/" + itoa(i)
+					_, err := c.tryApply(id, backend.Patch{If: fields{"v": prev}, Set: fields{"v": v}})
+					switch {
+					case errors.Is(err, backend.ErrConflict):
+						return nil
+					case err == nil && winner.CompareAndSwap(0, int64(i+1)):
+						return nil
+					case err == nil:
+						return fmt.Errorf("Apply succeeded, after that of goroutine %d had succeeded too", winner.Load()-1)
+					}
+					return fmt.Errorf("Apply failed, want success or ErrConflict: %w", err)
+				})
+				if winner.Load() == 0 {
+					t.failf("no Apply succeeded, want one")
+				}
+				prev = itoa(round) + "/" + itoa(int(winner.Load()-1))
+				t.wantFields(id, fields{"v": prev})
+			}
+		},
+	},
+	{
+		name: "RaceAppliesWhole",
+		rule: ruleAtomic,
+		run: func(t *trial) {
+			id := t.made(fields{"a": "-", "b": "-", "x": "0", "y": "0"})
+			t.stepf("4 goroutines set a and b to the same, and add 1 to x and y; 4 others look")
+			t.parallel(8, func(i int, c client) error {
+				for k := range 25 {
+					v := itoa(i) + "/" + itoa(k)
+					p := backend.Patch{Load: true}
+					if i%2 == 0 {
+						p.Set, p.Add = fields{"a": v, "b": v}, map[string]int64{"x": 1, "y": 1}
+					}
+					rec, err := c.tryApply(id, p)
+					if err == nil && i%2 == 1 && k%2 == 1 {
+						rec, err = c.tryLoad(id)
+					}
+					if err != nil {
+						return err
+					}
+					f := rec.Fields
+					if f["a"] != f["b"] || f["x"] != f["y"] || rec.TTL != hour {
+						return fmt.Errorf("saw a part of a change: %s", showRecord(rec))
+					}
+					if i%2 == 0 && f["a"] != v {
+						return fmt.Errorf("Apply has set a to %q and returned %s", v, showRecord(rec))
+					}
+				}
+				return nil
+			})
+			rec := t.load(id)
+			if rec.Fields["x"] != "100" {
+				t.failf("x is %q at the end, want \"100\"", rec.Fields["x"])
+			}
+		},
+	},
+	{
+		name: "RaceDeleteBeatsApply",
+		rule: ruleNoRevival,
+		run: func(t *trial) {
+			for range 30 {
+				id := t.made(fields{"a": "1"})
+				t.stepf("one goroutine deletes %s, others apply to it meanwhile", showID(id))
+				var deleted atomic.Bool
+				t.parallel(8, func(i int, c client) error {
+					if i == 3 {
+						err := c.tryDelete(id)
+						deleted.Store(true)
+						return err
+					}
+					return applyUntilGone(c, id, racingPatches()[i%len(racingPatches())], &deleted)
+				})
+				t.wantGone(id)
+				t.create(id, record(fields{"b": "1"}))
+				t.wantFields(id, fields{"b": "1"})
+			}
+		},
+	},
+	{
+		name: "RaceRemoveOnce",
+		rule: ruleAtomic,
+		run: func(t *trial) {
+			for range 20 {
+				id := t.made(fields{"code": "1"})
+				t.stepf("16 goroutines remove %s", showID(id))
+				var removed atomic.Int64
+				t.parallel(16, func(i int, c client) error {
+					rec, err := c.tryApply(id, backend.Patch{If: fields{"code": "1"}, Remove: true, Load: i%2 == 0})
+					switch {
+					case errors.Is(err, backend.ErrNotFound):
+						return nil
+					case err != nil:
+						return fmt.Errorf("Apply failed, want success or ErrNotFound: %w", err)
+					case removed.Add(1) > 1:
+						return errors.New("Apply removed the record, after another had removed it")
+					case i%2 == 0 && rec.Fields["code"] != "1":
+						return fmt.Errorf("Apply removed the record and returned %s", showRecord(rec))
+					}
+					return nil
+				})
+				if removed.Load() != 1 {
+					t.failf("no Apply removed the record, want one")
+				}
+				t.wantGone(id)
+			}
+		},
+	},
+	{
+		name: "RaceRemoveSeesAll",
+		rule: ruleReplyLoad,
+		run: func(t *trial) {
+			for range 20 {
+				id := t.made(fields{"n": "0"})
+				t.stepf("one goroutine removes %s, others add to a counter meanwhile", showID(id))
+				var added atomic.Int64
+				var last backend.Record
+				t.parallel(8, func(i int, c client) error {
+					if i == 3 {
+						var err error
+						last, err = c.tryApply(id, backend.Patch{Remove: true, Load: true})
+						return err
+					}
+					for range 10 {
+						_, err := c.tryApply(id, backend.Patch{Add: map[string]int64{"n": 1}})
+						if errors.Is(err, backend.ErrNotFound) {
+							return nil
+						}
+						if err != nil {
+							return err
+						}
+						added.Add(1)
+					}
+					return nil
+				})
+				t.wantGone(id)
+				t.same("the Apply that removed the record", last, record(fields{"n": strconv.FormatInt(added.Load(), 10)}))
+			}
+		},
+	},
+}
+
+// racingPatches returns changes that a record with a=1 takes any number of times.
+func racingPatches() []backend.Patch {
+	return []backend.Patch{
+		{Set: fields{"c": "1"}},
+		{Touch: true},
+		{TTL: 2 * hour},
+		{Add: map[string]int64{"n": 1}},
+		{If: fields{"a": "1"}, Set: fields{"c": "2"}, Touch: true},
+		{Has: []string{"a"}, Delete: []string{"c"}, Load: true},
+		{Set: fields{"c": "3"}, Add: map[string]int64{"n": 1}, TTL: hour, Load: true},
+	}
+}
+
+// applyUntilGone applies p again and again. Once a call says that the record is gone, or was made after it was
+// deleted, none may succeed any more.
+func applyUntilGone(c client, id string, p backend.Patch, deleted *atomic.Bool) error {
+	gone := false
+	for range 8 {
+		gone = gone || deleted.Load()
+		_, err := c.tryApply(id, p)
+		switch {
+		case errors.Is(err, backend.ErrNotFound):
+			gone = true
+		case err != nil:
+			return fmt.Errorf("Apply %s failed, want success or ErrNotFound: %w", showPatch(p), err)
+		case gone:
+			return fmt.Errorf("Apply %s succeeded after the record was gone", showPatch(p))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package conformance
+
+import (
+	"strings"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Cases about Create, Load and Delete, and about what a record may hold.
+
+var createCases = []testCase{
+	{
+		name: "CreateStoresRecord",
+		rule: "Create stores a new record under id, to live for rec.TTL from now.",
+		run: func(t *trial) {
+			id := t.id()
+			t.create(id, backend.Record{Fields: fields{"user": "ann", "n": "1"}, TTL: 90 * time.Second})
+			t.wantLoad(id, backend.Record{Fields: fields{"user": "ann", "n": "1"}, TTL: 90 * time.Second})
+		},
+	},
+	{
+		name: "CreateKeepsOldRecord",
+		rule: ruleExists,
+		run: func(t *trial) {
+			id := t.made(fields{"user": "ann"})
+			t.createFails(id, backend.Record{Fields: fields{"user": "bob", "new": "1"}, TTL: time.Minute}, backend.ErrExists)
+			t.wantFields(id, fields{"user": "ann"})
+			t.second.createFails(id, record(nil), backend.ErrExists)
+			t.wantFields(id, fields{"user": "ann"})
+		},
+	},
+	{
+		name: "CreateAfterDelete",
+		rule: "Create stores a new record under id, to live for rec.TTL from now.",
+		run: func(t *trial) {
+			id := t.made(fields{"user": "ann", "old": "1"})
+			t.delete(id)
+			t.create(id, backend.Record{Fields: fields{"user": "bob"}, TTL: time.Minute})
+			t.wantLoad(id, backend.Record{Fields: fields{"user": "bob"}, TTL: time.Minute})
+		},
+	},
+	{
+		name: "CreateWithoutFields",
+		rule: "A record is a set of named fields and a time to live",
+		run: func(t *trial) {
+			id := t.made(nil)
+			t.wantFields(id, nil)
+			t.createFails(id, record(fields{"a": "1"}), backend.ErrExists)
+			t.apply(id, backend.Patch{Set: fields{"a": "1"}})
+			t.wantFields(id, fields{"a": "1"})
+			t.apply(id, backend.Patch{Delete: []string{"a"}})
+			t.wantFields(id, nil)
+		},
+	},
+}
+
+var loadCases = []testCase{
+	{
+		name: "LoadNotFound",
+		rule: "Load returns the record under id, or ErrNotFound.",
+		run: func(t *trial) {
+			t.wantGone(t.id())
+			t.second.wantGone(t.id())
+		},
+	},
+	{
+		name: "LoadSeesAcknowledgedWrites",
+		rule: ruleAcked,
+		run: func(t *trial) {
+			id := t.id()
+			t.wantGone(id)
+			t.create(id, record(fields{"v": "0"}))
+			t.wantFields(id, fields{"v": "0"})
+			for _, v := range []string{"1", "2", "3"} {
+				t.apply(id, backend.Patch{Set: fields{"v": v}})
+				t.wantFields(id, fields{"v": v})
+			}
+			t.apply(id, backend.Patch{Add: map[string]int64{"v": 1}})
+			t.wantFields(id, fields{"v": "4"})
+			t.delete(id)
+			t.wantGone(id)
+		},
+	},
+}
+
+var deleteCases = []testCase{
+	{
+		name: "DeleteRemoves",
+		rule: "Delete removes the record under id.",
+		run: func(t *trial) {
+			id, other := t.made(fields{"a": "1"}), t.made(fields{"b": "1"})
+			t.delete(id)
+			t.wantGone(id)
+			t.applyFails(id, backend.Patch{}, backend.ErrNotFound)
+			t.wantFields(other, fields{"b": "1"})
+		},
+	},
+	{
+		name: "DeleteOfAbsent",
+		rule: "Deleting what is not there is no error.",
+		run: func(t *trial) {
+			t.delete(t.id())
+			id := t.made(fields{"a": "1"})
+			t.delete(id)
+			t.delete(id)
+			t.second.delete(id)
+			t.wantGone(id)
+		},
+	},
+}
+
+var bytesCases = []testCase{
+	{
+		name: "ValuesAreBytes",
+		rule: ruleBytes,
+		run:  func(t *trial) { roundTrip(t, func(b string) (string, string) { return "v", b }) },
+	},
+	{
+		name: "NamesAreBytes",
+		rule: ruleBytes,
+		run: func(t *trial) {
+			roundTrip(t, func(b string) (string, string) { return b, "v" })
+		},
+	},
+	{
+		name: "EmptyValues",
+		rule: ruleBytes,
+		run: func(t *trial) {
+			id := t.made(fields{"a": "", "b": "1"})
+			t.wantFields(id, fields{"a": "", "b": "1"})
+			t.wantApply(id, backend.Patch{Set: fields{"b": "", "c": ""}, Load: true}, record(fields{"a": "", "b": "", "c": ""}))
+			t.wantFields(id, fields{"a": "", "b": "", "c": ""})
+		},
+	},
+	{
+		name: "LargeValues",
+		rule: ruleBytes,
+		run: func(t *trial) {
+			big := strings.Repeat("0123456789abcdef", 4<<10) // 64 KiB
+			id := t.made(fields{"a": big})
+			t.wantFields(id, fields{"a": big})
+			t.apply(id, backend.Patch{Set: fields{"b": big + "b"}, If: fields{"a": big}})
+			t.wantFields(id, fields{"a": big, "b": big + "b"})
+			t.applyFails(id, backend.Patch{If: fields{"b": big}, Set: fields{"a": ""}}, backend.ErrConflict)
+			long := big[:16<<10]
+			t.apply(id, backend.Patch{Delete: []string{"a", "b"}, Set: fields{long: "1"}})
+			t.wantFields(id, fields{long: "1"})
+		},
+	},
+	{
+		name: "ManyFields",
+		rule: ruleBytes,
+		run: func(t *trial) {
+			const n = 300
+			all, names, adds := numbered(n)
+			id := t.made(all)
+			t.wantFields(id, all)
+			sums := make(fields, n)
+			for name, v := range all {
+				sums[name] = v + "0"
+			}
+			reply := t.apply(id, backend.Patch{If: all, Has: names, Add: adds})
+			t.same("Apply", reply, backend.Record{Fields: sums})
+			t.wantFields(id, sums)
+			t.apply(id, backend.Patch{Set: all})
+			t.wantFields(id, all)
+			t.apply(id, backend.Patch{Delete: names, Set: fields{"last": "1"}})
+			t.wantFields(id, fields{"last": "1"})
+		},
+	},
+	{
+		name: "IDsAreBytes",
+		rule: ruleIDs,
+		run: func(t *trial) {
+			base := t.id()
+			ids := []string{base}
+			for _, id := range []string{
+				strings.ToLower(base), strings.ToUpper(base[:5]) + strings.ToLower(base[5:]),
+				base + ":", base + ":x", base + ":y", ":" + base, base + ".", "." + base, base + "-", "-" + base,
+				base + "_", "_" + base, base + "..", base[:len(base)-1], base[:1] + ":" + base[2:], base[:1] + "." + base[2:],
+			} {
+				ids = append(ids, t.own(id))
+			}
+			distinct(t, ids)
+		},
+	},
+	{
+		name: "IDsFromOneTo64Characters",
+		rule: "The caller guarantees that an ID is 1 to 64 characters of [A-Za-z0-9_.:-].",
+		run: func(t *trial) {
+			long := (t.id() + strings.Repeat("x", 64))[:63]
+			ids := []string{long + "a", long + "b", long, long + "A", "a", "Z", "0", "_", ".", ":", "-", "..", "::", ".:"}
+			for _, id := range ids {
+				t.own(id)
+				t.delete(id) // should an earlier run have been interrupted
+			}
+			distinct(t, ids)
+		},
+	},
+}
+
+// roundTrip checks that fields come back as they were given, for many a string of bytes that place makes a
+// field of.
+func roundTrip(t *trial, place func(b string) (name, value string)) {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	for _, b := range []string{
+		" ", " lead", "trail ", "\x00", "a\x00b", "\xff\xfe", "a\xc3", "\xed\xa0\x80", "line\r\nline\n", "é\u0301漢🙂",
+		`"quoted" 'and' \back`, "a:b;c,d=e&f", "%s%d", "{json:1}", "$ARGV[1]", "*3\r\n$3\r\n", "id", "ttl", "TTL", "Ttl",
+		"session_", "session_TTL", "expires_at", "If", "__proto__", "0", "-1", "nil", "null", "true", string(all),
+	} {
+		name, value := place(b)
+		id := t.made(fields{name: value, "other": "1"})
+		t.wantFields(id, fields{name: value, "other": "1"})
+		p := backend.Patch{If: fields{name: value}, Has: []string{name}, Set: fields{name: value + "+"}, Load: true}
+		t.wantApply(id, p, record(fields{name: value + "+", "other": "1"}))
+		t.apply(id, backend.Patch{Delete: []string{name}})
+		t.wantFields(id, fields{"other": "1"})
+		t.apply(id, backend.Patch{Set: fields{name: value}})
+		t.wantFields(id, fields{name: value, "other": "1"})
+	}
+}
+
+// numbered returns n fields with different values, their names, and for each what to add so that its value
+// becomes ten times as large.
+func numbered(n int) (all fields, names []string, adds map[string]int64) {
+	all, adds = make(fields, n), make(map[string]int64, n)
+	for i := range n {
+		name := "field-" + itoa(i)
+		all[name] = itoa(i + 1)
+		adds[name] = 9 * int64(i+1)
+		names = append(names, name)
+	}
+	return all, names, adds
+}
+
+// distinct checks that each of ids, none of which is there yet, names a record of its own.
+func distinct(t *trial, ids []string) {
+	for i, id := range ids {
+		t.create(id, record(fields{"is": id, "i": itoa(i)}))
+	}
+	for i, id := range ids {
+		t.wantFields(id, fields{"is": id, "i": itoa(i)})
+		t.apply(id, backend.Patch{If: fields{"i": itoa(i)}, Set: fields{"i": "changed " + itoa(i)}})
+	}
+	for i, id := range ids {
+		t.wantFields(id, fields{"is": id, "i": "changed " + itoa(i)})
+		t.delete(id)
+		t.wantGone(id)
+	}
+}

@@ -1,0 +1,338 @@
+package conformance
+
+import (
+	"time"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Cases about time. What they expect to be alive is never within [slack] of its deadline, and what they expect
+// to be gone is long past it. All take less than five of what they take for a second.
+
+// expiring returns the ID of a new record with a=1 and n=1 that lives for so many of what the case takes for a
+// second.
+func (tr *trial) expiring(seconds int) string {
+	id := tr.id()
+	tr.create(id, backend.Record{Fields: fields{"a": "1", "n": "1"}, TTL: tr.ttl(seconds)})
+	return id
+}
+
+// wantAlive expects Load to return a record with this time to live.
+func (tr *trial) wantAlive(id string, seconds int, f fields) {
+	tr.wantLoad(id, backend.Record{Fields: f, TTL: tr.ttl(seconds)})
+}
+
+var expiryCases = []testCase{
+	{
+		name:  "ExpiredIsGone",
+		rule:  ruleExpiry,
+		waits: true,
+		run: func(t *trial) {
+			loaded, created, deleted := t.expiring(1), t.expiring(1), t.expiring(1)
+			var applied []string
+			for range everyPatch() {
+				applied = append(applied, t.expiring(1))
+			}
+			t.wantAlive(loaded, 1, fields{"a": "1", "n": "1"})
+			t.wait(1.5)
+			t.wantGone(loaded)
+			for i, p := range everyPatch() {
+				t.applyFails(applied[i], p, backend.ErrNotFound)
+				t.wantGone(applied[i])
+			}
+			t.create(created, record(fields{"b": "1"}))
+			t.wantFields(created, fields{"b": "1"})
+			t.delete(deleted)
+			t.wantGone(deleted)
+		},
+	},
+	{
+		name:  "CreateAfterExpiry",
+		rule:  "Create stores a new record under id, to live for rec.TTL from now.",
+		waits: true,
+		run: func(t *trial) {
+			id := t.expiring(1)
+			t.wait(1.5)
+			t.create(id, backend.Record{Fields: fields{"new": "1"}, TTL: t.ttl(2)})
+			t.wantAlive(id, 2, fields{"new": "1"})
+			t.wait(1.5)
+			t.wantAlive(id, 2, fields{"new": "1"})
+			t.wait(1)
+			t.wantGone(id)
+		},
+	},
+	{
+		name:  "CreateExistsKeepsTTL",
+		rule:  ruleExists,
+		waits: true,
+		run: func(t *trial) {
+			short, long := t.expiring(2), t.expiring(3)
+			t.wait(1)
+			t.createFails(short, record(nil), backend.ErrExists)
+			t.createFails(long, backend.Record{TTL: t.ttl(1)}, backend.ErrExists)
+			t.wait(1.5)
+			t.wantGone(short)
+			t.wantAlive(long, 3, fields{"a": "1", "n": "1"})
+			t.wait(1)
+			t.wantGone(long)
+		},
+	},
+	{
+		name:  "NothingLivesForEver",
+		rule:  "No write leaves a record without a time to live.",
+		waits: true,
+		run: func(t *trial) {
+			var ids []string
+			for _, p := range append(everyPatch(), backend.Patch{Delete: []string{"a", "n"}}) {
+				if p.TTL != 0 {
+					p.TTL = t.ttl(1)
+				}
+				id := t.expiring(1)
+				t.apply(id, p)
+				ids = append(ids, id)
+			}
+			for _, end := range []func(id string){t.delete, func(id string) { t.apply(id, backend.Patch{Remove: true}) }} {
+				id := t.made(fields{"old": "1"})
+				end(id)
+				t.create(id, backend.Record{TTL: t.ttl(1)})
+				ids = append(ids, id)
+			}
+			t.wait(1.6)
+			for _, id := range ids {
+				t.wantGone(id)
+			}
+		},
+	},
+	{
+		name:  "DeletedStaysGone",
+		rule:  ruleNoRevival,
+		waits: true,
+		run: func(t *trial) {
+			// A write that is put off, or done again, comes back later.
+			var ids []string
+			for _, p := range racingPatches() {
+				id := t.made(fields{"a": "1"})
+				t.apply(id, p)
+				t.delete(id)
+				ids = append(ids, id)
+			}
+			t.wait(1)
+			for _, id := range ids {
+				t.wantGone(id)
+			}
+		},
+	},
+}
+
+var ttlCases = []testCase{
+	{
+		name:  "LoadDoesNotTouch",
+		rule:  "It does not touch.",
+		waits: true,
+		run: func(t *trial) {
+			id := t.expiring(2)
+			t.wait(1.2)
+			t.wantAlive(id, 2, fields{"a": "1", "n": "1"})
+			t.wait(1.4)
+			t.wantGone(id)
+		},
+	},
+	{
+		name:  "ApplyDoesNotTouch",
+		rule:  ruleNoTouch,
+		waits: true,
+		run: func(t *trial) {
+			var short, long []string
+			patches := []backend.Patch{
+				{}, {Load: true}, {If: fields{"a": "1"}}, {Has: []string{"a"}}, {Set: fields{"a": "1"}}, {Set: fields{"a": "1"}, Load: true},
+				{Delete: []string{"none"}}, {Add: map[string]int64{"n": 0}},
+			}
+			for range patches {
+				short, long = append(short, t.expiring(2)), append(long, t.expiring(3))
+			}
+			t.wait(1.2)
+			for i, p := range patches {
+				t.apply(short[i], p)
+				t.apply(long[i], p)
+			}
+			t.wait(1.3)
+			for i := range patches {
+				t.wantAlive(long[i], 3, fields{"a": "1", "n": "1"})
+				t.wantGone(short[i])
+			}
+			t.wait(1)
+			for i := range patches {
+				t.wantGone(long[i])
+			}
+		},
+	},
+	{
+		name:  "ErrorsKeepTTL",
+		rule:  ruleChecks,
+		waits: true,
+		run: func(t *trial) {
+			before := fields{"a": "1", "b": "2", "n": "5", "text": "one"}
+			short, long := t.id(), t.id()
+			t.create(short, backend.Record{Fields: before, TTL: t.ttl(2)})
+			t.create(long, backend.Record{Fields: before, TTL: t.ttl(4)})
+			t.wait(1.2)
+			for _, p := range failingPatches() {
+				t.applyFails(short, p.Patch, p.err)
+				p.Patch.TTL = hour
+				t.applyFails(short, p.Patch, p.err)
+				p.Patch.TTL = t.ttl(1)
+				t.applyFails(long, p.Patch, p.err)
+			}
+			t.wait(1.4)
+			t.wantGone(short)
+			t.wantAlive(long, 4, before)
+		},
+	},
+	{
+		name:  "TTLIsNotTheRest",
+		rule:  ruleTTLField,
+		waits: true,
+		run: func(t *trial) {
+			id := t.expiring(2)
+			t.wait(1.2)
+			want := backend.Record{Fields: fields{"a": "1", "n": "1"}, TTL: t.ttl(2)}
+			t.wantLoad(id, want)
+			t.wantApply(id, backend.Patch{Load: true}, want)
+			t.wantApply(id, backend.Patch{Load: true, Touch: true}, want)
+			t.wantApply(id, backend.Patch{Load: true, Remove: true}, want)
+		},
+	},
+	{
+		name:  "TTLAppliesAtOnce",
+		rule:  ruleTTL,
+		waits: true,
+		run: func(t *trial) {
+			shortened, lengthened := t.made(fields{"a": "1"}), t.expiring(1)
+			t.apply(shortened, backend.Patch{TTL: t.ttl(1)})
+			t.wantAlive(shortened, 1, fields{"a": "1"})
+			t.apply(lengthened, backend.Patch{TTL: t.ttl(3)})
+			t.wantAlive(lengthened, 3, fields{"a": "1", "n": "1"})
+			t.wait(1.5)
+			t.wantGone(shortened)
+			t.wantAlive(lengthened, 3, fields{"a": "1", "n": "1"})
+			t.wait(2)
+			t.wantGone(lengthened)
+		},
+	},
+	{
+		name:  "TTLCountsFromNow",
+		rule:  ruleTTL,
+		waits: true,
+		run: func(t *trial) {
+			extends(t, 3, []backend.Patch{
+				{TTL: t.ttl(3)},
+				{TTL: t.ttl(3), Touch: true},
+				{TTL: t.ttl(3), Set: fields{"a": "1"}},
+				{TTL: t.ttl(3), Load: true, If: fields{"a": "1"}, Add: map[string]int64{"n": 0}},
+			})
+		},
+	},
+	{
+		name:  "TTLTouches",
+		rule:  ruleTouch,
+		waits: true,
+		run: func(t *trial) {
+			// The same time to live again is a touch too.
+			extends(t, 2, []backend.Patch{{TTL: t.ttl(2)}, {TTL: t.ttl(2), Set: fields{"a": "1"}}, {TTL: t.ttl(2), Load: true}})
+		},
+	},
+	{
+		name:  "TouchCountsAgain",
+		rule:  ruleTouch,
+		waits: true,
+		run: func(t *trial) {
+			extends(t, 2, []backend.Patch{
+				{Touch: true}, {Touch: true, Load: true}, {Touch: true, Set: fields{"a": "1"}}, {Touch: true, Delete: []string{"none"}},
+				{Touch: true, Add: map[string]int64{"n": 0}}, {Touch: true, If: fields{"a": "1"}, Has: []string{"n"}},
+			})
+		},
+	},
+	{
+		name:  "TouchUsesStoredTTL",
+		rule:  ruleTouch,
+		waits: true,
+		run: func(t *trial) {
+			touch := backend.Patch{Touch: true}
+			short, long, again := t.made(nil), t.expiring(1), t.made(nil)
+			for _, c := range []client{t.client, t.second} {
+				c.apply(short, touch) // a client that remembers the time to live now remembers an old one
+				c.apply(long, touch)
+				c.apply(again, touch)
+			}
+			t.apply(short, backend.Patch{TTL: t.ttl(1)})
+			t.second.apply(short, touch)
+			t.apply(long, backend.Patch{TTL: t.ttl(3)})
+			t.second.apply(long, touch)
+			t.apply(long, touch)
+			t.second.delete(again)
+			t.second.create(again, backend.Record{TTL: t.ttl(1)})
+			t.apply(again, touch)
+			t.wait(1.5)
+			t.wantGone(short)
+			t.wantGone(again)
+			t.wantAlive(long, 3, fields{"a": "1", "n": "1"})
+			t.wait(2)
+			t.wantGone(long)
+		},
+	},
+	{
+		name:  "LongTTL",
+		rule:  ruleTTL,
+		waits: true,
+		run: func(t *trial) {
+			const day = 24 * time.Hour
+			ids := map[time.Duration][]string{}
+			for _, ttl := range []time.Duration{25 * day, 50 * day, 400 * day, 3650 * day} {
+				created, changed := t.id(), t.expiring(1)
+				t.create(created, backend.Record{Fields: fields{"a": "1", "n": "1"}, TTL: ttl})
+				t.apply(changed, backend.Patch{TTL: ttl})
+				ids[ttl] = []string{created, changed}
+			}
+			check := func(passed time.Duration) {
+				for ttl, pair := range ids {
+					for _, id := range pair {
+						if ttl < passed {
+							t.wantGone(id)
+						} else {
+							t.wantLoad(id, backend.Record{Fields: fields{"a": "1", "n": "1"}, TTL: ttl})
+						}
+					}
+				}
+			}
+			t.wait(1.5)
+			check(0)
+			if !t.leaps {
+				return
+			}
+			t.leap(399 * day)
+			check(399 * day)
+			t.leap(2 * day)
+			check(401 * day)
+		},
+	},
+}
+
+// extends checks that each of patches, applied to a record that lives for 2, makes it live for ttl from then.
+func extends(t *trial, ttl int, patches []backend.Patch) {
+	var ids []string
+	for range patches {
+		ids = append(ids, t.expiring(2))
+	}
+	t.wait(1.2)
+	for i, p := range patches {
+		t.apply(ids[i], p)
+	}
+	t.wait(float64(ttl) - 0.6)
+	for _, id := range ids {
+		t.wantAlive(id, ttl, fields{"a": "1", "n": "1"})
+	}
+	t.wait(1.1)
+	for _, id := range ids {
+		t.wantGone(id)
+	}
+}

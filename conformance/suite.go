@@ -1,0 +1,207 @@
+package conformance
+
+import (
+	"fmt"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A testCase checks one rule.
+type testCase struct {
+	name string
+
+	// rule is the rule in the words of package backend's documentation.
+	rule string
+
+	// waits says that the case lets time pass. Such a case is written so that nothing that it expects to be
+	// alive is within slack of its deadline.
+	waits bool
+
+	run func(*trial)
+}
+
+// cases returns all cases, in the order in which they are best read and run.
+func cases() []testCase {
+	var all []testCase
+	for _, group := range [][]testCase{
+		createCases,
+		loadCases,
+		applyCases,
+		conditionCases,
+		counterCases,
+		replyCases,
+		removeCases,
+		deleteCases,
+		bytesCases,
+		ownershipCases,
+		contextCases,
+		raceCases,
+		secondCases,
+		optionalCases,
+		expiryCases,
+		ttlCases,
+	} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+// stallLimit is how long a case may go without a call coming back from the backend.
+const stallLimit = 8 * time.Second
+
+// attempts is how often a case is tried that fails while the machine is too busy to judge it.
+const attempts = 4
+
+// suite runs cases.
+type suite struct {
+	newTarget func(*testing.T) Target
+	stall     time.Duration
+	bubble    bool
+
+	// mu is held while newTarget runs, and to the end of the case where that case moves a clock which
+	// others may share.
+	mu sync.Mutex
+}
+
+// run runs one case and reports to t.
+func (s *suite) run(t *testing.T, tc testCase) {
+	t.Helper()
+	unit := time.Second
+	for n := 1; ; n++ {
+		v, ok := s.try(t, tc, unit)
+		switch {
+		case !ok: // newTarget has failed the test
+			return
+		case v.failure != "" && tc.waits && !v.stuck && n < attempts && v.overrun > slack(unit):
+			unit *= 2
+			t.Logf("%v went by unasked for: trying again with %v for a second", v.overrun, unit)
+		case v.failure != "":
+			t.Error(report(t.Name(), tc, v))
+			return
+		case v.skip != "":
+			t.Skip(v.skip)
+		default:
+			return
+		}
+	}
+}
+
+// try runs a case once, under the watchdog. It reports false if newTarget did not return.
+func (s *suite) try(t *testing.T, tc testCase, unit time.Duration) (verdict, bool) {
+	t.Helper()
+	tr := &trial{unit: unit, leaps: s.bubble}
+	if s.bubble {
+		s.watch(tr, func() { s.inBubble(t, tc, tr) })
+	} else {
+		unlock := s.target(t, tr)
+		defer unlock()
+		s.watch(tr, func() { tr.do(tc) })
+	}
+	return tr.verdict()
+}
+
+// target makes the target of tr. The caller calls what it returns at the end of the case.
+func (s *suite) target(t *testing.T, tr *trial) func() {
+	t.Helper()
+	s.mu.Lock()
+	keep := false
+	defer func() {
+		if !keep {
+			s.mu.Unlock()
+		}
+	}()
+	tr.start(t, s.newTarget(t))
+	keep = tr.target.Advance != nil
+	if keep {
+		return s.mu.Unlock
+	}
+	return func() {}
+}
+
+// inBubble makes the target and runs the case inside a bubble. The goroutine that calls it is not t's own.
+func (s *suite) inBubble(t *testing.T, tc testCase, tr *trial) {
+	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if t.Skipped() {
+				tr.end(verdict{skip: "there is no target"})
+			}
+		}()
+		tr.start(t, s.newTarget(t))
+		tr.do(tc)
+	})
+}
+
+// watch calls f in a goroutine of its own, and waits until it has returned or the case has stalled. In the
+// second case it leaves the goroutine behind.
+func (s *suite) watch(tr *trial, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if r := recover(); r != nil { // a bubble has found that it is stuck
+				tr.end(verdict{stuck: true, failure: fmt.Sprintf("%v\n\n%s", r, stacks())})
+			}
+		}()
+		f()
+	}()
+	tick := time.NewTicker(s.stall / 8)
+	defer tick.Stop()
+	last, since := tr.progress.Load(), time.Now()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-tick.C:
+			if n := tr.progress.Load(); n != last || !tr.armed.Load() {
+				last, since = n, now
+			}
+			if now.Sub(since) >= s.stall {
+				tr.end(verdict{stuck: true, failure: fmt.Sprintf("it hangs: no call has come back for %v\n\n%s", s.stall, stacks())})
+				return
+			}
+		}
+	}
+}
+
+// stacks returns what all goroutines are doing, or the first that fit.
+func stacks() string {
+	buf := make([]byte, 64<<10)
+	return string(buf[:runtime.Stack(buf, true)])
+}
+
+// report returns the text of a failure.
+func report(test string, tc testCase, v verdict) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "broken rule:\n    %s\n\nsteps:\n", tc.rule)
+	from := max(0, len(v.steps)-maxSteps)
+	if from > 0 {
+		fmt.Fprintf(&b, "    … %d before these\n", from)
+	}
+	for i, step := range v.steps[from:] {
+		fmt.Fprintf(&b, "%4d. %s\n", from+i+1, step)
+	}
+	fmt.Fprintf(&b, "\n%s\n\nto run this case alone:\n    %s\n", v.failure, command(test))
+	return b.String()
+}
+
+// maxSteps is how many steps a report shows: the last ones.
+const maxSteps = 40
+
+// command returns the command that runs a test alone.
+func command(test string) string {
+	elems := strings.Split(test, "/")
+	for i, e := range elems {
+		elems[i] = "^" + regexp.QuoteMeta(e) + "$"
+	}
+	pkg := "."
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasSuffix(info.Path, ".test") {
+		pkg = strings.TrimSuffix(info.Path, ".test")
+	}
+	return fmt.Sprintf("go test %s -run '%s' -count=1", pkg, strings.Join(elems, "/"))
+}

@@ -1,0 +1,215 @@
+package conformance
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A trial is one run of one case against one target. It writes down what is done, and judges what comes back
+// without the help of a testing.T, so that the suite can be tried on backends that are broken.
+type trial struct {
+	client        // the target's first client
+	second client // the second one, or the first again where the target has none
+
+	target Target
+	unit   time.Duration // what the case takes for a second
+	leaps  bool          // days pass at once
+
+	progress atomic.Int64 // counts calls that came back
+	armed    atomic.Bool  // the case runs, and is not waiting for time to pass
+
+	begun  time.Time
+	waited time.Duration
+	ids    []string // records to delete at the end
+
+	mu    sync.Mutex // guards what follows; a case that stalled may still run when its verdict is read
+	ready bool
+	ended bool
+	final verdict
+	steps []string
+}
+
+// A verdict is how a trial ended: well, if it is neither a failure nor skipped.
+type verdict struct {
+	failure string
+	skip    string
+	steps   []string
+
+	// stuck says that the case did not come to its end.
+	stuck bool
+
+	// overrun is how much more time has passed than the case has waited for.
+	overrun time.Duration
+}
+
+// stop is what a case panics with when its verdict is there.
+type stop struct{}
+
+// slack is how much time may be lost before a case that waits cannot be judged any more.
+func slack(unit time.Duration) time.Duration { return unit * 4 / 10 }
+
+// start makes tr ready to run a case.
+func (tr *trial) start(t *testing.T, target Target) {
+	t.Helper()
+	if target.Backend == nil {
+		t.Fatal("conformance: Target.Backend is nil")
+	}
+	tr.target = target
+	tr.leaps = tr.leaps || target.Advance != nil
+	tr.client = client{tr: tr, b: target.Backend, ctx: t.Context()}
+	tr.second = tr.client
+	if target.Second != nil {
+		tr.second = client{tr: tr, b: target.Second, ctx: t.Context(), name: "second."}
+	}
+	tr.mu.Lock()
+	tr.ready = true
+	tr.mu.Unlock()
+}
+
+// do runs a case to its end.
+func (tr *trial) do(tc testCase) {
+	tr.begun = time.Now()
+	tr.armed.Store(true)
+	defer tr.armed.Store(false)
+	defer func() {
+		switch r := recover(); r {
+		case nil, stop{}:
+		default:
+			tr.end(verdict{failure: fmt.Sprintf("panic: %v\n\n%s", r, debug.Stack())})
+		}
+		tr.clean()
+		tr.end(verdict{})
+	}()
+	tc.run(tr)
+}
+
+// clean deletes the records that the case has made.
+func (tr *trial) clean() {
+	defer func() { _ = recover() }() // the case has its verdict already, or the next will say it better
+	ctx := context.WithoutCancel(tr.ctx)
+	for _, id := range tr.ids {
+		_ = tr.b.Delete(ctx, id)
+		tr.progress.Add(1)
+	}
+}
+
+// end sets the verdict, unless there is one.
+func (tr *trial) end(v verdict) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if tr.ended {
+		return
+	}
+	tr.ended = true
+	v.steps = tr.steps
+	if tr.target.Advance == nil {
+		v.overrun = time.Since(tr.begun) - tr.waited
+	}
+	tr.final = v
+}
+
+// verdict returns the verdict, and false if the trial never had a target.
+func (tr *trial) verdict() (verdict, bool) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.final, tr.ready || tr.final.skip != ""
+}
+
+// failf ends the case as failed.
+func (tr *trial) failf(format string, args ...any) {
+	tr.end(verdict{failure: fmt.Sprintf(format, args...)})
+	panic(stop{})
+}
+
+// skip ends the case as one that does not apply to the target.
+func (tr *trial) skip(why string) {
+	tr.end(verdict{skip: why})
+	panic(stop{})
+}
+
+// stepf writes down what was done, and with what result.
+func (tr *trial) stepf(format string, args ...any) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if !tr.ended {
+		tr.steps = append(tr.steps, fmt.Sprintf(format, args...))
+	}
+}
+
+// wait lets time pass: so many of what the case takes for a second.
+func (tr *trial) wait(seconds float64) { tr.leap(time.Duration(seconds * float64(tr.unit))) }
+
+// leap lets d pass. Only where leaps is set may it be longer than a few seconds.
+func (tr *trial) leap(d time.Duration) {
+	tr.stepf("%v pass", d)
+	tr.armed.Store(false)
+	defer tr.armed.Store(true)
+	if tr.target.Advance != nil {
+		tr.target.Advance(d)
+		return
+	}
+	tr.mu.Lock()
+	tr.waited += d
+	tr.mu.Unlock()
+	time.Sleep(d)
+}
+
+// ttl returns a time to live of so many of what the case takes for a second.
+func (tr *trial) ttl(seconds int) time.Duration { return time.Duration(seconds) * tr.unit }
+
+// id returns an ID that no other case uses.
+func (tr *trial) id() string { return tr.own("c-" + rand.Text()[:16]) }
+
+// own has the record under id deleted when the case ends.
+func (tr *trial) own(id string) string {
+	tr.ids = append(tr.ids, id)
+	return id
+}
+
+// made returns the ID of a new record with these fields, which lives for an hour.
+func (tr *trial) made(f fields) string {
+	id := tr.id()
+	tr.create(id, record(f))
+	return id
+}
+
+// clients returns the target's clients.
+func (tr *trial) clients() []client {
+	if tr.target.Second == nil {
+		return []client{tr.client}
+	}
+	return []client{tr.client, tr.second}
+}
+
+// parallel calls f in n goroutines at once, with the target's clients in turn, and waits for them. It fails
+// the case with the first error in their order.
+func (tr *trial) parallel(n int, f func(i int, c client) error) {
+	errs := make([]error, n)
+	clients := tr.clients()
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					errs[i] = fmt.Errorf("panic: %v\n\n%s", r, debug.Stack())
+				}
+			}()
+			<-start
+			errs[i] = f(i, clients[i%len(clients)])
+		})
+	}
+	close(start)
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			tr.failf("goroutine %d: %v", i, err)
+		}
+	}
+}
