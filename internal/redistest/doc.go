@@ -18,5 +18,13 @@
 // A test that stops the server, changes its configuration, scripts or clients, or counts what it was sent,
 // starts its own with [Start], which takes a tenth of a second.
 //
+// # Faults
+//
+// [NewProxy] puts a [Proxy] before a server, which loses replies, cuts them, holds or refuses commands, and
+// parts the network, at the very command that the test names:
+//
+//	p := redistest.NewProxy(t, s.Addr())
+//	lost := p.Inject(redistest.Fault{Command: "EVALSHA", Do: redistest.DropReply})
+//
 // The package imports the standard library only. [Server.Do] sends a command without any client library.
 package redistest

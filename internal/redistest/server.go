@@ -159,3 +159,24 @@ func (s *Server) Restart(tb testing.TB) {
 		}
 	}
 }
+
+// Pause stops the server's process in its tracks: its connections stay and hear nothing. A server that is down
+// fails the test.
+func (s *Server) Pause(tb testing.TB) {
+	tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.proc.pause(); err != nil {
+		tb.Fatalf("redistest: pause: %v", err)
+	}
+}
+
+// Resume lets a paused server go on.
+func (s *Server) Resume(tb testing.TB) {
+	tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.proc.resume(); err != nil {
+		tb.Fatalf("redistest: resume: %v", err)
+	}
+}
