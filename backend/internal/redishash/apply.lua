@@ -1,25 +1,26 @@
 -- Changes a record: all of a patch or nothing. Lua does not roll back, so every check comes before the first
--- write, and no write after them can fail.
+-- write. What the server may refuse for reasons of its own (no memory, a replica), it refuses at the first write.
 --
--- KEYS[1] the record's key
--- ARGV    1 number of conditions "field holds value"
---         2 number of conditions "field is there"
---         3 number of counters
---         4 number of fields to set
---         5 number of fields to delete
---         6 new time to live in seconds; 0 keeps the old one
---         7 what to do: "" change, "touch" change and count the time to live from now, "remove" delete the record
---         8 what to reply: "" the counters, "load" the record
---         9 … the names of the three, the values of the first, the deltas of the third,
---         names and values to set (session_ttl among them if it is new), names to delete
+-- KEYS[1]  the record's key
+-- ARGV[1]  number of conditions "field holds value"
+-- ARGV[2]  number of conditions "field is there"
+-- ARGV[3]  number of counters
+-- ARGV[4]  number of fields to set
+-- ARGV[5]  number of fields to delete
+-- ARGV[6]  new time to live in seconds; 0 keeps the old one
+-- ARGV[7]  what to do: "" change, "touch" change and count the time to live from now, "remove" delete the record
+-- ARGV[8]  what to reply: "" the counters, "load" the record
+-- ARGV[9…] the names of the conditions and counters, in that order; the values of the conditions; the deltas of
+--          the counters; names and values to set, session_ttl among them if it is new; names to delete
 --
--- Replies the counters' new values, in their order, or the record as names and values; or an error that begins
--- with SESSION_NOT_FOUND, SESSION_UNREADABLE, SESSION_CONFLICT or SESSION_COUNTER.
+-- Replies with the counters' new values, in their order, or with the record as names and values, after the
+-- change or before it is removed; or with an error that begins with SESSION_NOT_FOUND, SESSION_UNREADABLE,
+-- SESSION_CONFLICT or SESSION_COUNTER, looked for in this order.
 
 local key = KEYS[1]
 local nif, nhas, nadd = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local nset, ndel = tonumber(ARGV[4]), tonumber(ARGV[5])
-local ttl, action = ARGV[6], ARGV[7]
+local ttl, action, load = ARGV[6], ARGV[7], ARGV[8] == 'load'
 
 -- Where each part of ARGV begins, less one.
 local names = 8
@@ -28,7 +29,7 @@ local deltas = values + nif
 local sets = deltas + nadd
 local deletes = sets + 2 * nset
 
--- unpack fills Lua's stack, which holds about 8000 values.
+-- unpack fills Lua's stack, which holds about 8000 values. An even number keeps names and values together.
 local chunk = 4000
 local function call(command, from, n)
   for i = from + 1, from + n, chunk do
@@ -48,8 +49,9 @@ local lives = held[1]
 if not lives then
   return redis.error_reply('SESSION_NOT_FOUND no such record')
 end
-if #lives > 10 or not string.find(lives, '^[1-9]%d*$') then
-  return redis.error_reply('SESSION_UNREADABLE session_ttl is no positive whole number')
+-- The most is what a time.Duration holds.
+if #lives > 10 or not string.find(lives, '^[1-9]%d*$') or tonumber(lives) > 9223372036 then
+  return redis.error_reply('SESSION_UNREADABLE session_ttl is no number of seconds')
 end
 for i = 1, nif do
   if (held[1 + i] or '') ~= ARGV[values + i] then
@@ -76,10 +78,7 @@ for i = 1, nadd do
 end
 
 if action == 'remove' then
-  local last = {}
-  if ARGV[8] == 'load' then
-    last = redis.call('HGETALL', key)
-  end
+  local last = load and redis.call('HGETALL', key) or {}
   redis.call('DEL', key)
   return last
 end
@@ -99,7 +98,7 @@ elseif nadd + nset + ndel > 0 and redis.call('PTTL', key) == -1 then
   redis.call('EXPIRE', key, lives)
 end
 
-if ARGV[8] == 'load' then
+if load then
   return redis.call('HGETALL', key)
 end
 return sums

@@ -1,0 +1,122 @@
+package redishash
+
+import (
+	_ "embed" // the scripts
+	"strconv"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Script is a Lua script, and its name for EVALSHA. The name is written down and not computed: SHA-1 panics in
+// a program that runs with GODEBUG=fips140=only.
+type Script struct {
+	Source string
+	SHA1   string
+}
+
+var (
+	//go:embed create.lua
+	createSource string
+
+	//go:embed apply.lua
+	applySource string
+
+	//go:embed probe.lua
+	probeSource string
+)
+
+// The names of the scripts.
+const (
+	createSHA1 = "93747061966e036422d6b8f43c35f6d99090a219"
+	applySHA1  = "b517560ae4590e195b4e4759a2f5bd9915eb998c"
+	probeSHA1  = "8c807cd0320adf07a6644e0aad8d17a30de62840"
+)
+
+// A Call is one call of a script, to be sent as EVALSHA SHA1 1 Key Args…, or as EVAL Source 1 Key Args… if the
+// server answers that with NOSCRIPT.
+type Call struct {
+	Script
+	Key  string
+	Args []string
+}
+
+// Create returns the call that creates a record. It replies with an empty array.
+func Create(key string, rec *backend.Record) Call {
+	ttl := formatTTL(rec.TTL)
+	args := make([]string, 0, 3+2*len(rec.Fields))
+	args = append(args, ttl, fieldTTL, ttl)
+	for name, value := range rec.Fields {
+		args = append(args, name, value)
+	}
+	return Call{Script{createSource, createSHA1}, key, args}
+}
+
+// Counters returns the names of a patch's counters, in the order in which Apply is to reply to them.
+func Counters(p *backend.Patch) []string {
+	if len(p.Add) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(p.Add))
+	for name := range p.Add {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Apply returns the call that changes a record. It replies with the record as a map if p.Load is set, and else
+// with an array of integers, the sums of counters.
+func Apply(key string, p *backend.Patch, counters []string) Call {
+	sets := len(p.Set)
+	if p.TTL > 0 {
+		sets++
+	}
+	first := 8 + len(p.If) // after the names of the conditions, whose values come later, in the same order
+	args := make([]string, first, first+len(p.If)+len(p.Has)+2*len(counters)+2*sets+len(p.Delete))
+	for i, n := range [...]int{len(p.If), len(p.Has), len(counters), sets, len(p.Delete)} {
+		args[i] = strconv.Itoa(n)
+	}
+	args[5], args[6], args[7] = formatTTL(p.TTL), action(p), reply(p)
+	args = append(args, p.Has...)
+	args = append(args, counters...)
+	i := 8
+	for name, value := range p.If {
+		args[i] = name
+		args = append(args, value)
+		i++
+	}
+	for _, name := range counters {
+		args = append(args, strconv.FormatInt(p.Add[name], 10))
+	}
+	if p.TTL > 0 {
+		args = append(args, fieldTTL, args[5])
+	}
+	for name, value := range p.Set {
+		args = append(args, name, value)
+	}
+	args = append(args, p.Delete...)
+	return Call{Script{applySource, applySHA1}, key, args}
+}
+
+func action(p *backend.Patch) string {
+	switch {
+	case p.Remove:
+		return "remove"
+	case p.Touch:
+		return "touch"
+	}
+	return ""
+}
+
+func reply(p *backend.Patch) string {
+	if p.Load {
+		return "load"
+	}
+	return ""
+}
+
+// Probe returns the call that finds out which commands the server refuses, for a backend whose keys begin with
+// prefix. It writes nothing. Its reply is for [Refused].
+func Probe(prefix string) Call {
+	// No ID holds a slash, so that no record can be there.
+	return Call{Script: Script{probeSource, probeSHA1}, Key: prefix + "/probe"}
+}
