@@ -1,0 +1,83 @@
+package goredis_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/goredis"
+	"github.com/faeeb396/session/backend/rueidis"
+	"github.com/faeeb396/session/conformance"
+	"github.com/faeeb396/session/internal/redistest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Run("miniredis", func(t *testing.T) {
+		server := miniredis.RunT(t)
+		client := connect(t, server.Addr())
+		other := rueidis.New(connectOther(t, server.Addr()), nil)
+		runConformance(t, client, other, "", server.FastForward)
+	})
+	t.Run("redis", func(t *testing.T) {
+		server := redistest.Shared(t)
+		prefix := server.Prefix(t)
+		client := connect(t, server.Addr())
+		other := rueidis.New(connectOther(t, server.Addr()), &rueidis.Options{Prefix: prefix})
+		runConformance(t, client, other, prefix, nil)
+	})
+	t.Run("auto-pipelined", func(t *testing.T) {
+		server := redistest.Shared(t)
+		prefix := server.Prefix(t)
+		client := autoPipelined(t, connect(t, server.Addr()))
+		other := goredis.New(connect(t, server.Addr()), &goredis.Options{Prefix: prefix})
+		runConformance(t, client, other, prefix, nil)
+	})
+}
+
+func autoPipelined(t *testing.T, client *redis.Client) redis.UniversalClient {
+	t.Helper()
+	auto, err := client.AutoPipeline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { auto.Close() })
+	return auto
+}
+
+func runConformance(t *testing.T, client redis.UniversalClient, second backend.Backend, prefix string,
+	advance func(time.Duration)) {
+	b := goredis.New(client, &goredis.Options{Prefix: prefix})
+	if prefix == "" {
+		prefix = "session:"
+	}
+	conformance.Run(t, func(*testing.T) conformance.Target {
+		return conformance.Target{
+			Backend: b,
+			Second:  second,
+			Advance: advance,
+			Plant: map[string]func(context.Context, string) error{
+				"a string": func(ctx context.Context, id string) error {
+					return client.Set(ctx, prefix+id, "v", time.Hour).Err()
+				},
+				"a list": func(ctx context.Context, id string) error {
+					return plant(ctx, client, prefix+id, "rpush", prefix+id, "v")
+				},
+				"a garbled session_ttl": func(ctx context.Context, id string) error {
+					return plant(ctx, client, prefix+id, "hset", prefix+id, "session_ttl", "1e3")
+				},
+			},
+		}
+	})
+}
+
+// plant runs a command that makes a key, and gives that an expiry.
+func plant(ctx context.Context, client redis.UniversalClient, key string, command ...any) error {
+	if err := client.Do(ctx, command...).Err(); err != nil {
+		return err
+	}
+	return client.Expire(ctx, key, time.Hour).Err()
+}

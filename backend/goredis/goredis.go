@@ -1,0 +1,171 @@
+package goredis
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/internal/redishash"
+)
+
+// What the errors of each method begin with.
+const (
+	opCreate = "goredis: create"
+	opLoad   = "goredis: load"
+	opApply  = "goredis: apply"
+	opDelete = "goredis: delete"
+	opPing   = "goredis: ping"
+	opScan   = "goredis: scan"
+)
+
+// Options are the options of a Backend. Nil is the same as the zero value.
+type Options struct {
+	// Prefix is what the keys of records begin with; the ID follows. If empty, "session:". There is always
+	// one: it is what an ACL rule can name and what tells records from everything else in the database.
+	//
+	// Backends with the same prefix share their records. No prefix may begin with another one that is in
+	// use: IDs hold colons, too. A prefix with a hash tag, such as "{app}session:", would put all records
+	// on one node of a cluster.
+	Prefix string
+}
+
+// Backend keeps records in Redis. It is safe for concurrent use, and holds nothing that is to be closed.
+type Backend struct {
+	client redis.UniversalClient
+	prefix string
+	unfit  error // why the client cannot be used, or nil
+}
+
+var (
+	_ backend.Backend = (*Backend)(nil)
+	_ backend.Pinger  = (*Backend)(nil)
+	_ backend.Scanner = (*Backend)(nil)
+)
+
+// New returns a backend that uses client, which must not be nil. The client stays the caller's: the backend
+// never closes it, and others may use it, too. See the package comment for how it is best set up.
+func New(client redis.UniversalClient, opts *Options) *Backend {
+	if client == nil {
+		panic("goredis: New: no client")
+	}
+	b := &Backend{client: client, prefix: redishash.DefaultPrefix, unfit: unfit(client)}
+	if opts != nil && opts.Prefix != "" {
+		b.prefix = opts.Prefix
+	}
+	return b
+}
+
+// errReplicas is what every method returns if the client reads from replicas.
+var errReplicas = errors.New("goredis: the client reads from replicas (ReadOnly, RouteByLatency or RouteRandomly):" +
+	" a session that was ended would live on there")
+
+// unfit returns why a client cannot be used, as far as that can be seen.
+func unfit(client redis.UniversalClient) error {
+	if c, ok := client.(*redis.ClusterClient); ok {
+		if o := c.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+			return errReplicas
+		}
+	}
+	return nil
+}
+
+// ready returns the error of a call that is not to be sent.
+func (b *Backend) ready(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return b.unfit
+}
+
+// Create implements [backend.Backend] with one EVALSHA.
+func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) error {
+	if err := b.ready(ctx); err != nil {
+		return err
+	}
+	if _, err := run(ctx, b.client, redishash.Create(b.prefix+id, &rec), newAny); err != nil {
+		return fail(ctx, opCreate, err)
+	}
+	return nil
+}
+
+// Load implements [backend.Backend] with one HGETALL. If the connection ends under it, it is sent once more.
+func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
+	if err := b.ready(ctx); err != nil {
+		return backend.Record{}, err
+	}
+	key := b.prefix + id
+	hash, err := do(ctx, b.client, newHash(ctx, "hgetall", key))
+	if err != nil && redishash.Lost(err) && ctx.Err() == nil {
+		hash, err = do(ctx, b.client, newHash(ctx, "hgetall", key))
+	}
+	if err != nil {
+		return backend.Record{}, fail(ctx, opLoad, err)
+	}
+	return redishash.Record(opLoad, hash)
+}
+
+// Apply implements [backend.Backend] with one EVALSHA.
+func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	if err := b.ready(ctx); err != nil {
+		return backend.Record{}, err
+	}
+	counters := redishash.Counters(&p)
+	call := redishash.Apply(b.prefix+id, &p, counters)
+	if p.Load {
+		hash, err := run(ctx, b.client, call, newHash)
+		if err != nil {
+			return backend.Record{}, fail(ctx, opApply, err)
+		}
+		return redishash.Record(opApply, hash)
+	}
+	sums, err := run(ctx, b.client, call, newSums)
+	if err != nil {
+		return backend.Record{}, fail(ctx, opApply, err)
+	}
+	return redishash.Sums(opApply, counters, sums)
+}
+
+// Delete implements [backend.Backend] with one DEL.
+//
+// That is sent once, too. A DEL that was run and is sent again may find another record by then: an ID that is
+// not random, of an index for example, can be created anew as soon as the first DEL has run.
+func (b *Backend) Delete(ctx context.Context, id string) error {
+	if err := b.ready(ctx); err != nil {
+		return err
+	}
+	if _, err := do(ctx, b.client, newAny(ctx, "del", b.prefix+id)); err != nil {
+		return fail(ctx, opDelete, err)
+	}
+	return nil
+}
+
+// Ping implements [backend.Pinger]. Beside a PING it asks the server, without writing anything, whether it lets
+// this user run each command that the four methods of [backend.Backend] need, on keys with the prefix; the error
+// names those that it refuses. A replica and a server out of memory refuse what writes. On a cluster it asks one
+// node.
+func (b *Backend) Ping(ctx context.Context) error {
+	if err := b.ready(ctx); err != nil {
+		return err
+	}
+	if err := b.client.Ping(ctx).Err(); err != nil {
+		return fail(ctx, opPing+": PING", err)
+	}
+	call := redishash.Probe(b.prefix)
+	args := evalsha(&call)
+	if _, err := do(ctx, b.client, newTexts(ctx, args...)); err != nil && !isNoScript(err) {
+		return fail(ctx, opPing+": EVALSHA", err)
+	}
+	refused, err := do(ctx, b.client, newTexts(ctx, eval(&call, args)...))
+	if err != nil {
+		return fail(ctx, opPing+": EVAL", err)
+	}
+	return redishash.Refused(opPing, refused)
+}
+
+// fail returns the error of a call that has failed.
+func fail(ctx context.Context, op string, err error) error {
+	var reply redis.Error
+	return redishash.Fail(ctx, op, err, errors.As(err, &reply))
+}

@@ -1,0 +1,36 @@
+package goredis_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	rueidisclient "github.com/redis/rueidis"
+
+	"github.com/faeeb396/session/internal/redistest"
+)
+
+func TestMain(m *testing.M) { os.Exit(redistest.Run(m)) }
+
+// connect returns a client with go-redis's default settings, closed when the test ends.
+func connect(tb testing.TB, addr string) *redis.Client {
+	tb.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	tb.Cleanup(func() { client.Close() })
+	return client
+}
+
+// connectOther returns a client of the other library, closed when the test ends.
+func connectOther(tb testing.TB, addr string) rueidisclient.Client {
+	tb.Helper()
+	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
+		InitAddress:       []string{addr},
+		DisableCache:      true, // miniredis has no CLIENT TRACKING,
+		ForceSingleClient: true, // and passes for a cluster
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(client.Close)
+	return client
+}
