@@ -61,13 +61,13 @@ func runConformance(t *testing.T, client redis.UniversalClient, second backend.B
 			Advance: advance,
 			Plant: map[string]func(context.Context, string) error{
 				"a string": func(ctx context.Context, id string) error {
-					return client.Set(ctx, prefix+id, "v", time.Hour).Err()
+					return plant(ctx, client, prefix+id, "set", "v")
 				},
 				"a list": func(ctx context.Context, id string) error {
-					return plant(ctx, client, prefix+id, "rpush", prefix+id, "v")
+					return plant(ctx, client, prefix+id, "rpush", "v")
 				},
 				"a garbled session_ttl": func(ctx context.Context, id string) error {
-					return plant(ctx, client, prefix+id, "hset", prefix+id, "session_ttl", "1e3")
+					return plant(ctx, client, prefix+id, "hset", "session_ttl", "1e3")
 				},
 			},
 		}
@@ -75,8 +75,8 @@ func runConformance(t *testing.T, client redis.UniversalClient, second backend.B
 }
 
 // plant runs a command that makes a key, and gives that an expiry.
-func plant(ctx context.Context, client redis.UniversalClient, key string, command ...any) error {
-	if err := client.Do(ctx, command...).Err(); err != nil {
+func plant(ctx context.Context, client redis.UniversalClient, key, command string, args ...any) error {
+	if err := client.Do(ctx, append([]any{command, key}, args...)...).Err(); err != nil {
 		return err
 	}
 	return client.Expire(ctx, key, time.Hour).Err()
