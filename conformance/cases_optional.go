@@ -48,23 +48,25 @@ var optionalCases = []testCase{
 			for range 100 {
 				live[t.made(nil)] = true
 			}
-			churn := make([]string, 400)
-			for i := range churn {
-				churn[i] = t.id()
+			var churn [2][]string
+			for range 40 {
+				churn[0], churn[1] = append(churn[0], t.id()), append(churn[1], t.id())
 			}
-			t.stepf("2 goroutines create and delete others while 2 scan")
-			t.parallel(4, func(i int, c client) error {
-				if i < 2 {
-					return churnRecords(c, churn[200*i:200*i+200])
+			t.stepf("one goroutine scans while 2 create and delete others")
+			yields := make(chan struct{}, 64)
+			t.parallel(3, func(i int, c client) error {
+				if i > 0 {
+					return churnRecords(c, churn[i-1], yields)
 				}
+				defer close(yields)
 				for range 5 {
-					seen, err := t.scan(t.ctx)
+					seen, err := t.scan(t.ctx, yields)
 					if err != nil {
 						return err
 					}
 					for id := range live {
 						if !seen[id] {
-							return fmt.Errorf("Scan did not yield %s, which lived all the time", showID(id))
+							return fmt.Errorf("a Scan did not yield %s, which lived all the time", showID(id))
 						}
 					}
 				}
@@ -107,7 +109,7 @@ var optionalCases = []testCase{
 			}
 			ended, cancel := context.WithCancel(t.ctx)
 			cancel()
-			if _, err := t.scan(ended); !errors.Is(err, context.Canceled) {
+			if _, err := t.scan(ended, nil); !errors.Is(err, context.Canceled) {
 				t.failf("Scan with a context that has ended yielded the error %v, want %v", err, context.Canceled)
 			}
 			during, cancel := context.WithCancel(t.ctx)
@@ -212,8 +214,8 @@ func (tr *trial) scanner() backend.Scanner {
 // maxScan is how much a scan may yield before it is taken to be without end.
 const maxScan = 1 << 20
 
-// scan returns all that one scan yields.
-func (tr *trial) scan(ctx context.Context) (map[string]bool, error) {
+// scan returns all that one scan yields. It tells so to each, unless that is nil or not ready.
+func (tr *trial) scan(ctx context.Context, each chan<- struct{}) (map[string]bool, error) {
 	s, _ := backend.As[backend.Scanner](tr.target.Backend)
 	seen := map[string]bool{}
 	var last error
@@ -222,13 +224,17 @@ func (tr *trial) scan(ctx context.Context) (map[string]bool, error) {
 		n++
 		switch {
 		case last != nil:
-			return nil, fmt.Errorf("Scan yielded (%q, %v) after the error %w", id, err, last)
+			return nil, fmt.Errorf("a Scan yielded (%q, %v) after the error %w", id, err, last)
 		case (err != nil) != (id == ""):
-			return nil, fmt.Errorf("Scan yielded the ID %q with the error %v", id, err)
+			return nil, fmt.Errorf("a Scan yielded the ID %q with the error %v", id, err)
 		case n > maxScan:
-			return nil, fmt.Errorf("Scan has yielded %d times and goes on", maxScan)
+			return nil, fmt.Errorf("a Scan has yielded %d times and goes on", maxScan)
 		}
 		seen[id], last = true, err
+		select {
+		case each <- struct{}{}:
+		default:
+		}
 	}
 	tr.progress.Add(1)
 	return seen, last
@@ -236,7 +242,7 @@ func (tr *trial) scan(ctx context.Context) (map[string]bool, error) {
 
 // wantScan expects a scan to yield all of live and none of dead. It may yield others too.
 func (tr *trial) wantScan(live, dead map[string]bool) {
-	seen, err := tr.scan(tr.ctx)
+	seen, err := tr.scan(tr.ctx, nil)
 	tr.stepf("Scan() = %d IDs, %s", len(seen), showError(err))
 	if err != nil {
 		tr.failf("Scan failed: %v", err)
@@ -253,16 +259,20 @@ func (tr *trial) wantScan(live, dead map[string]bool) {
 	}
 }
 
-// churnRecords creates and deletes records.
-func churnRecords(c client, ids []string) error {
-	for i, id := range ids {
-		if err := c.tryCreate(id, record(nil)); err != nil {
+// churnRecords creates and deletes records each time that a scan has yielded, so that the two go on together
+// however fast each is.
+func churnRecords(c client, ids []string, yields <-chan struct{}) error {
+	i := 0
+	for range yields {
+		if err := c.tryCreate(ids[i%len(ids)], record(nil)); err != nil {
 			return err
 		}
-		if i >= 10 {
-			if err := c.tryDelete(ids[i-10]); err != nil {
-				return err
-			}
+		i++
+		if i < len(ids)/2 {
+			continue
+		}
+		if err := c.tryDelete(ids[(i-len(ids)/2)%len(ids)]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -29,9 +29,9 @@ var raceCases = []testCase{
 					case err == nil && winner.CompareAndSwap(0, int64(i+1)):
 						return nil
 					case err == nil:
-						return fmt.Errorf("Create succeeded, after that of goroutine %d had succeeded too", winner.Load()-1)
+						return fmt.Errorf("a Create succeeded, after that of goroutine %d had succeeded too", winner.Load()-1)
 					}
-					return fmt.Errorf("Create failed, want success or ErrExists: %w", err)
+					return fmt.Errorf("a Create failed, want success or ErrExists: %w", err)
 				})
 				if winner.Load() == 0 {
 					t.failf("no Create succeeded, want one")
@@ -58,10 +58,10 @@ var raceCases = []testCase{
 							continue
 						}
 						if err != nil {
-							return fmt.Errorf("Load failed: %w", err)
+							return fmt.Errorf("a Load failed: %w", err)
 						}
 						if d := diff(want, got); d != "" {
-							return fmt.Errorf("Load returned a part of the record, mismatch (-want +got):\n%s", d)
+							return fmt.Errorf("a Load returned a part of the record, mismatch (-want +got):\n%s", d)
 						}
 					}
 					return nil
@@ -81,11 +81,11 @@ var raceCases = []testCase{
 				for range each {
 					rec, err := c.tryApply(id, backend.Patch{Add: map[string]int64{"n": 1}})
 					if err != nil {
-						return fmt.Errorf("Apply failed: %w", err)
+						return fmt.Errorf("an Apply failed: %w", err)
 					}
 					n, err := strconv.Atoi(rec.Fields["n"])
 					if err != nil || n < 1 || n > routines*each || seen[n].Swap(true) {
-						return fmt.Errorf("Apply returned the counter %q: out of bounds, or returned twice", rec.Fields["n"])
+						return fmt.Errorf("an Apply returned the counter %q: out of bounds, or returned twice", rec.Fields["n"])
 					}
 				}
 				return nil
@@ -129,9 +129,9 @@ var raceCases = []testCase{
 					case err == nil && winner.CompareAndSwap(0, int64(i+1)):
 						return nil
 					case err == nil:
-						return fmt.Errorf("Apply succeeded, after that of goroutine %d had succeeded too", winner.Load()-1)
+						return fmt.Errorf("an Apply succeeded, after that of goroutine %d had succeeded too", winner.Load()-1)
 					}
-					return fmt.Errorf("Apply failed, want success or ErrConflict: %w", err)
+					return fmt.Errorf("an Apply failed, want success or ErrConflict: %w", err)
 				})
 				if winner.Load() == 0 {
 					t.failf("no Apply succeeded, want one")
@@ -166,7 +166,7 @@ var raceCases = []testCase{
 						return fmt.Errorf("saw a part of a change: %s", showRecord(rec))
 					}
 					if i%2 == 0 && f["a"] != v {
-						return fmt.Errorf("Apply has set a to %q and returned %s", v, showRecord(rec))
+						return fmt.Errorf("an Apply has set a to %q and returned %s", v, showRecord(rec))
 					}
 				}
 				return nil
@@ -213,11 +213,11 @@ var raceCases = []testCase{
 					case errors.Is(err, backend.ErrNotFound):
 						return nil
 					case err != nil:
-						return fmt.Errorf("Apply failed, want success or ErrNotFound: %w", err)
+						return fmt.Errorf("an Apply failed, want success or ErrNotFound: %w", err)
 					case removed.Add(1) > 1:
-						return errors.New("Apply removed the record, after another had removed it")
+						return errors.New("an Apply removed the record, after another had removed it")
 					case i%2 == 0 && rec.Fields["code"] != "1":
-						return fmt.Errorf("Apply removed the record and returned %s", showRecord(rec))
+						return fmt.Errorf("an Apply removed the record and returned %s", showRecord(rec))
 					}
 					return nil
 				})
@@ -286,9 +286,9 @@ func applyUntilGone(c client, id string, p backend.Patch, deleted *atomic.Bool) 
 		case errors.Is(err, backend.ErrNotFound):
 			gone = true
 		case err != nil:
-			return fmt.Errorf("Apply %s failed, want success or ErrNotFound: %w", showPatch(p), err)
+			return fmt.Errorf("an Apply %s failed, want success or ErrNotFound: %w", showPatch(p), err)
 		case gone:
-			return fmt.Errorf("Apply %s succeeded after the record was gone", showPatch(p))
+			return fmt.Errorf("an Apply %s succeeded after the record was gone", showPatch(p))
 		}
 	}
 	return nil

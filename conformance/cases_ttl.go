@@ -62,6 +62,23 @@ var expiryCases = []testCase{
 		},
 	},
 	{
+		name:  "CreateForgetsOldTTL",
+		rule:  "Create stores a new record under id, to live for rec.TTL from now.",
+		waits: true,
+		run: func(t *trial) {
+			longer, shorter := t.expiring(1), t.made(nil)
+			t.delete(longer)
+			t.create(longer, backend.Record{TTL: t.ttl(3)})
+			t.apply(shorter, backend.Patch{Remove: true})
+			t.create(shorter, backend.Record{TTL: t.ttl(1)})
+			t.wait(1.5)
+			t.wantAlive(longer, 3, nil)
+			t.wantGone(shorter)
+			t.wait(2)
+			t.wantGone(longer)
+		},
+	},
+	{
 		name:  "CreateExistsKeepsTTL",
 		rule:  ruleExists,
 		waits: true,
@@ -89,12 +106,6 @@ var expiryCases = []testCase{
 				}
 				id := t.expiring(1)
 				t.apply(id, p)
-				ids = append(ids, id)
-			}
-			for _, end := range []func(id string){t.delete, func(id string) { t.apply(id, backend.Patch{Remove: true}) }} {
-				id := t.made(fields{"old": "1"})
-				end(id)
-				t.create(id, backend.Record{TTL: t.ttl(1)})
 				ids = append(ids, id)
 			}
 			t.wait(1.6)

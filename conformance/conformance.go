@@ -18,7 +18,7 @@
 // Times to live are whole seconds, and many rules are about them. There are three ways to let them pass:
 //
 //   - On a real server, leave [Target.Advance] nil. The suite waits; the cases that do run beside each other,
-//     and all of them take about four seconds. A case that failed on a machine so busy that time passed it by
+//     and all of them take about five seconds. A case that failed on a machine so busy that time passed it by
 //     is run again, more slowly, before it counts.
 //   - On a server or fake whose time the test moves, set Advance, to FastForward of miniredis for example.
 //     Such cases run one after the other, since they may share that server, and wait for nothing.

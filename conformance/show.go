@@ -82,19 +82,20 @@ func showPatch(p backend.Patch) string {
 }
 
 func showError(err error) string {
-	for name, sentinel := range map[string]error{
-		"ErrNotFound":   backend.ErrNotFound,
-		"ErrExists":     backend.ErrExists,
-		"ErrConflict":   backend.ErrConflict,
-		"ErrCounter":    backend.ErrCounter,
-		"ErrUnreadable": backend.ErrUnreadable,
+	for _, s := range []struct {
+		err  error
+		name string
+	}{
+		{nil, "ok"},
+		{backend.ErrNotFound, "ErrNotFound"},
+		{backend.ErrExists, "ErrExists"},
+		{backend.ErrConflict, "ErrConflict"},
+		{backend.ErrCounter, "ErrCounter"},
+		{backend.ErrUnreadable, "ErrUnreadable"},
 	} {
-		if errors.Is(err, sentinel) {
-			return name
+		if errors.Is(err, s.err) {
+			return s.name
 		}
-	}
-	if err == nil {
-		return "ok"
 	}
 	return fmt.Sprintf("error %q", err)
 }

@@ -72,24 +72,30 @@ type suite struct {
 // run runs one case and reports to t.
 func (s *suite) run(t *testing.T, tc testCase) {
 	t.Helper()
-	unit := time.Second
-	for n := 1; ; n++ {
-		v, ok := s.try(t, tc, unit)
-		switch {
-		case !ok: // newTarget has failed the test
-			return
-		case v.failure != "" && tc.waits && !v.stuck && n < attempts && v.overrun > slack(unit):
-			unit *= 2
-			t.Logf("%v went by unasked for: trying again with %v for a second", v.overrun, unit)
-		case v.failure != "":
-			t.Error(report(t.Name(), tc, v))
-			return
-		case v.skip != "":
-			t.Skip(v.skip)
-		default:
-			return
-		}
+	v, ok := s.settle(t, tc)
+	switch {
+	case !ok: // newTarget has failed the test
+	case v.failure != "":
+		t.Error(report(t.Name(), tc, v))
+	case v.skip != "":
+		t.Skip(v.skip)
 	}
+}
+
+// settle runs a case until its verdict counts. It reports false if there is none, because newTarget did not
+// return.
+func (s *suite) settle(t *testing.T, tc testCase) (verdict, bool) {
+	t.Helper()
+	unit := time.Second
+	for range attempts - 1 {
+		v, ok := s.try(t, tc, unit)
+		if v.failure == "" || v.stuck || !tc.waits || v.overrun <= slack(unit) {
+			return v, ok
+		}
+		unit *= 2
+		t.Logf("the case has failed, but %v went by unasked for: again, with %v for a second", v.overrun, unit)
+	}
+	return s.try(t, tc, unit)
 }
 
 // try runs a case once, under the watchdog. It reports false if newTarget did not return.
@@ -137,36 +143,52 @@ func (s *suite) inBubble(t *testing.T, tc testCase, tr *trial) {
 	})
 }
 
-// watch calls f in a goroutine of its own, and waits until it has returned or the case has stalled. In the
-// second case it leaves the goroutine behind.
+// watch calls f in a goroutine of its own, and waits until it has returned or the case hangs. In the second
+// case it leaves the goroutine behind.
 func (s *suite) watch(tr *trial, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer func() {
-			if r := recover(); r != nil { // a bubble has found that it is stuck
-				tr.end(verdict{stuck: true, failure: fmt.Sprintf("%v\n\n%s", r, stacks())})
+			if r := recover(); r != nil { // a bubble has found that it cannot end
+				tr.end(stuck("the case does not end, or leaves goroutines behind: %v", r))
 			}
 		}()
 		f()
 	}()
-	tick := time.NewTicker(s.stall / 8)
+	const ticks = 8 // in the time that one call may take; a case may take as often as long
+	tick := time.NewTicker(s.stall / ticks)
 	defer tick.Stop()
-	last, since := tr.progress.Load(), time.Now()
+	last, idle, busy := int64(0), 0, 0
 	for {
 		select {
 		case <-done:
 			return
-		case now := <-tick.C:
-			if n := tr.progress.Load(); n != last || !tr.armed.Load() {
-				last, since = n, now
-			}
-			if now.Sub(since) >= s.stall {
-				tr.end(verdict{stuck: true, failure: fmt.Sprintf("it hangs: no call has come back for %v\n\n%s", s.stall, stacks())})
-				return
-			}
+		case <-tick.C:
+		}
+		if !tr.armed.Load() {
+			idle = 0
+			continue
+		}
+		busy++
+		idle++
+		if n := tr.progress.Load(); n != last {
+			last, idle = n, 0
+		}
+		switch {
+		case idle > ticks:
+			tr.end(stuck("the case hangs: no call has come back for %v", s.stall))
+			return
+		case busy > ticks*ticks:
+			tr.end(stuck("the case does not end: it has run for %v", ticks*s.stall))
+			return
 		}
 	}
+}
+
+// stuck returns the verdict on a case that does not come to its end.
+func stuck(format string, args ...any) verdict {
+	return verdict{stuck: true, failure: fmt.Sprintf(format, args...) + "\n\n" + stacks()}
 }
 
 // stacks returns what all goroutines are doing, or the first that fit.

@@ -99,11 +99,11 @@ func (tr *trial) clean() {
 	}
 }
 
-// end sets the verdict, unless there is one.
+// end sets the verdict, unless there is one. A failure takes the place of a verdict that is none.
 func (tr *trial) end(v verdict) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	if tr.ended {
+	if tr.ended && (v.failure == "" || tr.final.failure != "") {
 		return
 	}
 	tr.ended = true

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"testing"
 
+	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/memory"
 	"github.com/faeeb396/session/conformance"
 )
@@ -23,4 +24,8 @@ func TestConformanceRealTime(t *testing.T) {
 	conformance.Run(t, func(*testing.T) conformance.Target {
 		return conformance.Target{Backend: b, Second: b}
 	})
+}
+
+func BenchmarkBackend(b *testing.B) {
+	conformance.Bench(b, func(*testing.B) backend.Backend { return memory.New(nil) })
 }

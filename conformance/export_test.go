@@ -1,0 +1,75 @@
+package conformance
+
+import (
+	"testing"
+	"time"
+)
+
+// Case is a case as the suite's own tests see it.
+type Case struct {
+	Name, Rule string
+	Waits      bool
+}
+
+// Cases returns the names and rules of all cases.
+func Cases() []Case {
+	var all []Case
+	for _, tc := range cases() {
+		all = append(all, Case{Name: tc.name, Rule: tc.rule, Waits: tc.waits})
+	}
+	return all
+}
+
+// Outcome is how a case ended.
+type Outcome struct {
+	Failure string // "" if it did not fail
+	Skip    string
+	Report  string // what would be printed
+	Tries   int
+}
+
+// Check runs the case of that name once, in a bubble, without failing t.
+func Check(t *testing.T, name string, stall time.Duration, newTarget func(*testing.T) Target) Outcome {
+	t.Helper()
+	s := suite{newTarget: newTarget, stall: stall, bubble: true}
+	for _, tc := range cases() {
+		if tc.name == name {
+			v, _ := s.try(t, tc, time.Second)
+			return Outcome{Failure: v.failure, Skip: v.skip, Report: report(t.Name(), tc, v)}
+		}
+	}
+	t.Fatalf("there is no case %q", name)
+	panic("unreachable")
+}
+
+// Judge runs a case that waits, and does what f says: it loses some time, and fails if f says so.
+func Judge(t *testing.T, newTarget func(*testing.T) Target, f func(try int) (lost time.Duration, fails bool)) Outcome {
+	t.Helper()
+	s := suite{newTarget: newTarget, stall: time.Minute, bubble: true}
+	var o Outcome
+	tc := testCase{name: "Judged", rule: "none", waits: true, run: func(tr *trial) {
+		o.Tries++
+		lost, fails := f(o.Tries)
+		tr.wait(1)
+		time.Sleep(lost)
+		if fails {
+			tr.failf("as told")
+		}
+	}}
+	v, _ := s.settle(t, tc)
+	o.Failure = v.failure
+	return o
+}
+
+// Command is what a report says to run.
+func Command(test string) string { return command(test) }
+
+// RunCase is RunSynctest for one case alone, as t.
+func RunCase(t *testing.T, name string, newTarget func(*testing.T) Target) {
+	s := suite{newTarget: newTarget, stall: stallLimit, bubble: true}
+	for _, tc := range cases() {
+		if tc.name == name {
+			s.run(t, tc)
+		}
+	}
+}

@@ -1,0 +1,347 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/conformance"
+)
+
+var callerMutants = []mutant{
+	{
+		name:  "Create keeps the caller's map",
+		kills: []string{"KeepsNoMapOfCreate", "ChangesNoMapItReturned"},
+		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
+			err := c.Create(ctx, id, rec)
+			if err == nil && rec.Fields != nil {
+				c.edit(id, func(e *entry) { e.Fields = rec.Fields })
+			}
+			return err
+		}),
+	},
+	{
+		name:  "Apply keeps the caller's Set",
+		kills: []string{"KeepsNoMapOfApply"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			c.edit(id, func(e *entry) {
+				if err == nil && maps.Equal(e.Fields, p.Set) && len(p.Set) > 0 {
+					e.Fields = p.Set
+				}
+			})
+			return rec, err
+		}),
+	},
+	{
+		name:  "Load returns the map that is stored",
+		kills: []string{"ReturnsMapsOfLoad", "ChangesNoMapItReturned"},
+		target: loading(func(c *complete, ctx context.Context, id string) (backend.Record, error) {
+			rec, err := c.Load(ctx, id)
+			c.edit(id, func(e *entry) { rec.Fields = e.Fields })
+			return rec, err
+		}),
+	},
+	{
+		name:   "Apply returns the map that is stored",
+		kills:  []string{"ReturnsMapsOfApply", "ChangesNoMapItReturned"},
+		target: returningStored,
+	},
+	{
+		name:   "two Loads return one map",
+		kills:  []string{"ReturnsMapsOfLoad"},
+		target: memoizing,
+	},
+	{
+		name:  "Create writes into the caller's map",
+		kills: []string{"ChangesNoArgument"},
+		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
+			err := c.Create(ctx, id, rec)
+			if rec.Fields != nil {
+				rec.Fields["session_ttl"] = rec.TTL.String()
+			}
+			return err
+		}),
+	},
+	{
+		name:  "Apply sorts the caller's names",
+		kills: []string{"ChangesNoArgument"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			slices.Sort(p.Has)
+			slices.Sort(p.Delete)
+			return c.Apply(ctx, id, p)
+		}),
+	},
+	{
+		name:  "Apply adds the counters to the caller's Set",
+		kills: []string{"ChangesNoArgument"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if err == nil && p.Set != nil {
+				maps.Copy(p.Set, rec.Fields)
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "the context is ignored",
+		kills: []string{"ContextEnded", "ContextEndedDoesNotTouch"},
+		target: alter(func(c *complete) altered {
+			off := context.WithoutCancel
+			return altered{
+				create: func(ctx context.Context, id string, rec backend.Record) error { return c.Create(off(ctx), id, rec) },
+				load:   func(ctx context.Context, id string) (backend.Record, error) { return c.Load(off(ctx), id) },
+				apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+					return c.Apply(off(ctx), id, p)
+				},
+				del: func(ctx context.Context, id string) error { return c.Delete(off(ctx), id) },
+			}
+		}),
+	},
+	{
+		name:  "Load ignores the context",
+		kills: []string{"ContextEnded"},
+		target: loading(func(c *complete, ctx context.Context, id string) (backend.Record, error) {
+			return c.Load(context.WithoutCancel(ctx), id)
+		}),
+	},
+	{
+		name:  "Apply sees too late that the context has ended",
+		kills: []string{"ContextEnded", "ContextEndedDoesNotTouch"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(context.WithoutCancel(ctx), id, p)
+			if ctx.Err() != nil {
+				return none, ctx.Err()
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "an ended context gives its cause",
+		kills: []string{"ContextEnded"},
+		target: loading(func(c *complete, ctx context.Context, id string) (backend.Record, error) {
+			if ctx.Err() != nil {
+				return none, context.Cause(ctx)
+			}
+			return c.Load(ctx, id)
+		}),
+	},
+	{
+		name:   "a record lives as long as the context it was created with",
+		kills:  []string{"ContextOfOneCall"},
+		target: tiedToContext,
+	},
+}
+
+func returningStored(c *complete) conformance.Target {
+	return applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+		rec, err := c.Apply(ctx, id, p)
+		if err == nil && p.Load {
+			c.edit(id, func(e *entry) { rec.Fields = e.Fields })
+		}
+		return rec, err
+	})(c)
+}
+
+// memoizing makes a target whose Load returns the same map as long as the record is the same.
+func memoizing(c *complete) conformance.Target {
+	var mu sync.Mutex
+	memo := map[string]backend.Record{}
+	return loading(func(c *complete, ctx context.Context, id string) (backend.Record, error) {
+		rec, err := c.Load(ctx, id)
+		if err != nil {
+			return rec, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if old, ok := memo[id]; ok && old.TTL == rec.TTL && maps.Equal(old.Fields, rec.Fields) {
+			return old, nil
+		}
+		memo[id] = rec
+		return rec, nil
+	})(c)
+}
+
+func tiedToContext(c *complete) conformance.Target {
+	var by sync.Map
+	return alter(func(*complete) altered {
+		return altered{
+			create: func(ctx context.Context, id string, rec backend.Record) error {
+				by.Store(id, ctx)
+				return c.Create(ctx, id, rec)
+			},
+			load: func(ctx context.Context, id string) (backend.Record, error) {
+				if of, ok := by.Load(id); ok && of.(context.Context).Err() != nil {
+					return none, backend.ErrNotFound
+				}
+				return c.Load(ctx, id)
+			},
+		}
+	})(c)
+}
+
+var clientMutants = []mutant{
+	{
+		name:  "the second client caches what it has read",
+		kills: []string{"SecondClientSees"},
+		target: func(c *complete) conformance.Target {
+			target := c.target()
+			var cache sync.Map
+			target.Second = altered{Backend: c, load: func(ctx context.Context, id string) (backend.Record, error) {
+				if rec, ok := cache.Load(id); ok {
+					return copyOf(rec.(backend.Record)), nil
+				}
+				rec, err := c.Load(ctx, id)
+				if err == nil {
+					cache.Store(id, copyOf(rec))
+				}
+				return rec, err
+			}}
+			return target
+		},
+	},
+	{
+		name:  "each client keeps records of its own",
+		kills: []string{"SecondClientSees", "SecondClientChanges"},
+		target: func(c *complete) conformance.Target {
+			target := c.target()
+			target.Second = newMapBackend()
+			return target
+		},
+	},
+	{
+		name:  "Ping always says that all is well",
+		kills: []string{"PingWell"},
+		target: func(c *complete) conformance.Target {
+			return conformance.Target{Backend: pinging{c, func(context.Context) error { return nil }}}
+		},
+	},
+	{
+		name:  "Ping lacks a permission",
+		kills: []string{"PingWell"},
+		target: func(c *complete) conformance.Target {
+			return conformance.Target{Backend: pinging{c, func(context.Context) error { return errors.New("NOPERM") }}}
+		},
+	},
+	{
+		name:  "what cannot be read is not found",
+		kills: []string{"UnreadableStays"},
+		target: loading(func(c *complete, ctx context.Context, id string) (backend.Record, error) {
+			rec, err := c.Load(ctx, id)
+			if errors.Is(err, backend.ErrUnreadable) {
+				err = backend.ErrNotFound
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "Create overwrites what cannot be read",
+		kills: []string{"UnreadableStays"},
+		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
+			return c.mapBackend.Create(ctx, id, rec)
+		}),
+	},
+	{
+		name:  "Apply deletes what it cannot read",
+		kills: []string{"UnreadableStays"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if errors.Is(err, backend.ErrUnreadable) {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				delete(c.garbage, id)
+			}
+			return rec, err
+		}),
+	},
+}
+
+type pinging struct {
+	backend.Backend
+	ping func(context.Context) error
+}
+
+func (p pinging) Ping(ctx context.Context) error { return p.ping(ctx) }
+
+// stuckMutants end no case, or end the whole test unless somebody watches.
+var stuckMutants = []mutant{
+	{
+		name:  "a conflict leaves a mutex locked",
+		kills: []string{"IfHoldsValue"},
+		target: alter(func(c *complete) altered {
+			var mu sync.Mutex
+			return altered{apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+				mu.Lock()
+				rec, err := c.Apply(ctx, id, p)
+				if !errors.Is(err, backend.ErrConflict) {
+					mu.Unlock()
+				}
+				return rec, err
+			}}
+		}),
+	},
+	{
+		name:  "a conflict never gives its place back",
+		kills: []string{"IfHoldsValue"},
+		target: func(c *complete) conformance.Target {
+			place := make(chan struct{}, 1)
+			return applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+				place <- struct{}{}
+				rec, err := c.Apply(ctx, id, p)
+				if !errors.Is(err, backend.ErrConflict) {
+					<-place
+				}
+				return rec, err
+			})(c)
+		},
+	},
+	{
+		name:  "Create panics on a record without fields",
+		kills: []string{"CreateWithoutFields"},
+		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
+			if rec.Fields == nil {
+				rec.Fields["session_ttl"] = ""
+			}
+			return c.Create(ctx, id, rec)
+		}),
+	},
+	{
+		name:  "a lost race panics",
+		kills: []string{"RaceOneCreator"},
+		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
+			err := c.Create(ctx, id, rec)
+			if errors.Is(err, backend.ErrExists) {
+				panic(err)
+			}
+			return err
+		}),
+	},
+	{
+		name:  "a goroutine of the backend never ends",
+		kills: []string{"CreateStoresRecord"},
+		target: func(c *complete) conformance.Target {
+			go func() {
+				for {
+					time.Sleep(time.Minute)
+				}
+			}()
+			return c.target()
+		},
+	},
+	{
+		name:  "Scan never ends",
+		kills: []string{"ScanNamesLive"},
+		target: scanning(func(c *complete, _ context.Context) iter.Seq2[string, error] {
+			return func(yield func(string, error) bool) {
+				ids := c.ids()
+				for i := 0; yield(ids[i%len(ids)], nil); i++ {
+				}
+			}
+		}),
+	},
+}
