@@ -3,7 +3,6 @@ package redistest
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"testing"
 	"time"
@@ -71,15 +70,6 @@ func (c *Conn) Receive() (Reply, error) {
 // Close closes the connection.
 func (c *Conn) Close() error { return c.c.Close() }
 
-// finish closes the connection after the server has: then the server no longer counts it as a client.
-func (c *Conn) finish() {
-	if w, ok := c.c.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
-		c.c.SetReadDeadline(time.Now().Add(time.Second))
-		io.Copy(io.Discard, c.c)
-	}
-	c.c.Close()
-}
-
 // call sends one command to addr on a connection of its own.
 func call(addr string, args ...string) (Reply, error) {
 	return callWithin(replyTimeout, addr, args...)
@@ -90,7 +80,7 @@ func callWithin(timeout time.Duration, addr string, args ...string) (Reply, erro
 	if err != nil {
 		return Reply{}, err
 	}
-	defer c.finish()
+	defer c.Close()
 	return c.Do(args...)
 }
 

@@ -82,7 +82,7 @@ func scan(addr, pattern string, f func(c *Conn, key string) error) error {
 	if err != nil {
 		return err
 	}
-	defer c.finish()
+	defer c.Close()
 	for cursor := "0"; ; {
 		r, err := c.Do("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")
 		if err != nil {

@@ -76,7 +76,7 @@ func TestServerCallsDuring(t *testing.T) {
 
 func TestServerClients(t *testing.T) {
 	s := redistest.Start(t, nil)
-	for range 20 {
+	for range 100 {
 		s.Do(t, "PING")
 		if got := s.Clients(t); len(got) != 0 {
 			t.Fatalf("Clients = %q, want none", got)

@@ -46,23 +46,25 @@ func TestProxyPushIsNoReply(t *testing.T) {
 	}
 	do(t, c, "OK", "CLIENT", "TRACKING", "ON")
 	do(t, c, "0", "GET", key)
-	p.Inject(redistest.Fault{Command: "PING", Do: redistest.DropReply})
 	s.Do(t, "INCR", key)
 	push := "[invalidate [" + key + "]]"
 	expect(t, c, push)
 	do(t, c, "1", "GET", key)
 
 	// A push that arrives between a command and its reply.
-	hang := p.Inject(redistest.Fault{Command: "ECHO", Do: redistest.HangCommand})
-	send(t, c, "ECHO", "x")
-	hang.Await(t)
+	in := p.Inject(redistest.Fault{Command: "BLPOP", Do: redistest.DropReply})
+	send(t, c, "BLPOP", key+"list", "0")
+	await(t, "BLPOP", func() bool { return p.Calls()["BLPOP"] == 1 })
 	s.Do(t, "INCR", key)
 	expect(t, c, push)
-	hang.Release()
-	expect(t, c, "x")
-
-	send(t, c, "PING")
+	if in.Hits() != 0 {
+		t.Errorf("Hits = %d after the push, want 0", in.Hits())
+	}
+	s.Do(t, "RPUSH", key+"list", "x")
 	expectClosed(t, c)
+	if in.Hits() != 1 {
+		t.Errorf("Hits = %d after the reply, want 1", in.Hits())
+	}
 }
 
 func TestProxySubscription(t *testing.T) {
@@ -81,6 +83,16 @@ func TestProxySubscription(t *testing.T) {
 	}
 	p.Inject(redistest.Fault{Command: "PING", Do: redistest.RefuseCommand})
 	send(t, c, "PING")
+	expectClosed(t, c)
+}
+
+func TestProxyReplyBeforeSubscription(t *testing.T) {
+	s, p, c, key := through(t)
+	p.Inject(redistest.Fault{Command: "BLPOP", Do: redistest.DropReply})
+	send(t, c, "BLPOP", key+"list", "0")
+	send(t, c, "SUBSCRIBE", key)
+	await(t, "SUBSCRIBE", func() bool { return p.Calls()["SUBSCRIBE"] == 1 })
+	s.Do(t, "RPUSH", key+"list", "x")
 	expectClosed(t, c)
 }
 
@@ -217,4 +229,9 @@ func TestServerPause(t *testing.T) {
 	quiet(t, heard)
 	s.Resume(t)
 	(<-heard).expect(t, "PONG")
+	s.Pause(t)
+	s.Stop()
+	if s.Running() {
+		t.Error("Running = true after Pause and Stop")
+	}
 }

@@ -17,9 +17,23 @@ const childEnv = "REDISTEST_CHILD"
 func TestMain(m *testing.M) {
 	if child := os.Getenv(childEnv); child != "" {
 		os.Unsetenv(childEnv)
-		os.Exit(redistest.Run(children[child]))
+		code := redistest.Run(children[child])
+		if childServer.Running() {
+			code = 9
+		}
+		os.Exit(code)
 	}
 	os.Exit(redistest.Run(m))
+}
+
+// childServer is the server that a child has shared.
+var childServer *redistest.Server
+
+// share shares a server in a child, and prints its process id.
+func share() *redistest.Server {
+	childServer = redistest.Shared(outsideTest{})
+	fmt.Println(childServer.PID())
+	return childServer
 }
 
 // runner is a run of tests that consists of one function.
@@ -29,35 +43,32 @@ func (f runner) Run() int { return f() }
 
 var children = map[string]runner{
 	"clean": func() int {
-		s := redistest.Shared(outsideTest{})
-		s.Try("SET", "a", "1", "EX", "100")
-		fmt.Println(s.PID())
+		share().Try("SET", "a", "1", "EX", "100")
 		return 0
 	},
 	"immortal": func() int {
-		s := redistest.Shared(outsideTest{})
+		s := share()
 		s.Try("SET", "a", "1", "EX", "100")
 		s.Try("SET", "lives-for-ever", "1")
 		s.Try("HSET", "so-does-this", "f", "v")
-		fmt.Println(s.PID())
 		return 0
 	},
 	"failing": func() int {
-		fmt.Println(redistest.Shared(outsideTest{}).PID())
+		share()
 		return 3
 	},
 	"panicking": func() int {
-		fmt.Println(redistest.Shared(outsideTest{}).PID())
+		share()
 		go func() { panic("as a test may") }()
 		select {}
 	},
 	"exiting": func() int {
-		fmt.Println(redistest.Shared(outsideTest{}).PID())
+		share()
 		os.Exit(5)
 		return 0
 	},
 	"hanging": func() int {
-		fmt.Println(redistest.Shared(outsideTest{}).PID())
+		share()
 		select {}
 	},
 }

@@ -92,6 +92,7 @@ func (p *process) ended() bool {
 
 // terminate asks the process to end, and kills it if it does not.
 func (p *process) terminate() {
+	p.resume() // it could not hear the question
 	if p.cmd.Process.Signal(syscall.SIGTERM) == nil {
 		select {
 		case <-p.done:

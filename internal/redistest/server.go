@@ -17,8 +17,8 @@ type Options struct {
 	// override them.
 	Config []string
 
-	// Persist writes every change to disk before it is acknowledged, so that a server that is restarted
-	// still has its data. Without it, a restarted server is empty.
+	// Persist writes every change to a file before it is acknowledged, so that a server that is stopped or
+	// killed, and restarted, still has its data. Without it, a restarted server is empty.
 	Persist bool
 }
 
@@ -80,7 +80,7 @@ func config(port int, opts *Options) string {
 		`save ""`,
 	}
 	if opts.Persist {
-		lines = append(lines, "appendonly yes", "appendfsync always")
+		lines = append(lines, "appendonly yes", "appendfsync no")
 	} else {
 		lines = append(lines, "appendonly no")
 	}
@@ -127,8 +127,8 @@ func (s *Server) Running() bool {
 	return !s.proc.ended()
 }
 
-// Stop shuts the server down in order, and returns when its process is gone. A server that is down already
-// stays so.
+// Stop shuts the server down in order, a paused one too, and returns when its process is gone. A server that is
+// down already stays so.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
