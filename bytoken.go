@@ -64,7 +64,7 @@ func (m *Manager) Peek(ctx context.Context, token Token) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.quiet = true
+	s.quiet, s.peeked = true, true
 	return s, nil
 }
 
@@ -157,9 +157,13 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 	}
 	hash := hashToken(*token.s)
 	p.Load = true
-	rec, err := m.b.Apply(ctx, token.ID(), m.byToken(hash, p))
+	p = m.byToken(hash, p)
+	rec, err := m.b.Apply(ctx, token.ID(), p)
 	if errors.Is(err, ErrConflict) {
-		return nil, m.whyNot(ctx, op, token, hash)
+		if p.If, err = m.whyNot(ctx, op, token, hash); err != nil {
+			return nil, err
+		}
+		rec, err = m.b.Apply(ctx, token.ID(), p)
 	}
 	if err != nil {
 		return nil, m.storeFailed(ctx, op, token.ID(), err)
@@ -171,15 +175,19 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 	return s, nil
 }
 
-// whyNot reads a record whose token was not the one presented, for the event and the error.
-func (m *Manager) whyNot(ctx context.Context, op string, token Token, hash tokenHash) error {
+// whyNot reads a record whose token was not the one presented, for the event and the error; or, if the one
+// presented is still good after a timed rotation, for the condition under which to try again.
+func (m *Manager) whyNot(ctx context.Context, op string, token Token, hash tokenHash) (map[string]string, error) {
 	rec, err := m.b.Load(ctx, token.ID())
 	if err != nil {
-		return m.storeFailed(ctx, op, token.ID(), err)
+		return nil, m.storeFailed(ctx, op, token.ID(), err)
 	}
-	if err := m.NewSession().adopt(ctx, *token.s, hash, rec, true); err != nil {
-		return err
+	s := m.NewSession()
+	if err := s.adopt(ctx, *token.s, hash, rec, true); err != nil {
+		return nil, err
 	}
-	// It fits by now: somebody completed it between the two calls. Nothing was written.
-	return wrap(op, token.ID(), ErrConflict)
+	return map[string]string{
+		fieldToken: rec.Fields[fieldToken], fieldPrevious: rec.Fields[fieldPrevious],
+		fieldCreated: rec.Fields[fieldCreated], fieldEpoch: rec.Fields[fieldEpoch],
+	}, nil
 }

@@ -11,10 +11,6 @@ import (
 	"github.com/faeeb396/session/backend"
 )
 
-// mustHave are the fields without which a record is no session. Writes ask for them, so that one that another
-// program took is never put back.
-var mustHave = []string{fieldCreated, fieldAccessed}
-
 // Commit stores what has gathered, in one round trip, and touches the session if that is due. With nothing to
 // store and no touch due it does nothing. Manager.Handler calls it; call it where there is no Handler.
 //
@@ -91,7 +87,7 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if !s.stored {
 		return 0, s.create(ctx)
 	}
-	c := s.change()
+	c := s.change(true)
 	if counter != "" {
 		c.patch.Add = map[string]int64{counter: delta}
 	}
@@ -100,130 +96,64 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	}
 	ctx, cancel := s.m.storeContext(ctx)
 	defer cancel()
+	if !s.login {
+		return s.write(ctx, c)
+	}
+	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.loginLifetime())
+	if err != nil {
+		return 0, s.loginFailed(ctx, err)
+	}
+	n, err := s.write(ctx, c)
+	if err == errRestart {
+		return delta, s.startOver(ctx, counter, delta)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, s.confirm(ctx, l)
+}
+
+// write sends a change, without what the timer had due if another request was faster with that.
+func (s *Session) write(ctx context.Context, c change) (int64, error) {
 	rec, err := s.m.b.Apply(ctx, s.id(), c.patch)
+	if c.timed && errors.Is(err, ErrConflict) {
+		add := c.patch.Add
+		if c = s.change(false); add != nil {
+			c.patch.Add = add
+		}
+		if c.empty() {
+			return 0, nil
+		}
+		rec, err = s.m.b.Apply(ctx, s.id(), c.patch)
+	}
 	if err == nil {
 		return s.landed(ctx, c, rec)
 	}
-	return 0, s.notLanded(ctx, c, err)
+	return 0, s.notLanded(ctx, s.any() || len(c.patch.Add) > 0, err)
 }
 
-// change is an Apply under way.
-type change struct {
-	patch backend.Patch
-	now   time.Time
-	token string // the new one, if there is to be one
-	touch bool
-}
-
-func (c *change) empty() bool {
-	p := &c.patch
-	return len(p.Set) == 0 && len(p.Delete) == 0 && len(p.Add) == 0 && p.TTL == 0 && !p.Touch
-}
-
-// onlyTouch reports whether the change changes nothing else than the time of last use.
-func (c *change) onlyTouch() bool {
-	p := &c.patch
-	return c.touch && len(p.Set) == 1 && len(p.Delete) == 0 && len(p.Add) == 0 && p.TTL == 0
-}
-
-// change makes the patch that stores what is pending. Every write names the session by created_at, which is
-// never written again, and by its epoch, which login and rotation by hand raise.
-func (s *Session) change() change {
-	now := s.m.now()
-	c := change{now: now, touch: s.newTTL || s.login || !s.quiet && s.m.opts.touchDue(now, s.accessed, s.ttl)}
-	if !c.touch && !s.any() {
-		return c
-	}
-	p := &c.patch
-	p.If = map[string]string{fieldCreated: s.fields[fieldCreated], fieldEpoch: s.fields[fieldEpoch]}
-	p.Has = mustHave
-	p.Set = make(map[string]string, len(s.dirty)+1)
-	for name := range s.dirty {
-		if v, ok := s.fields[name]; ok {
-			p.Set[name] = v
-		} else {
-			p.Delete = append(p.Delete, name)
-		}
-	}
-	if s.newTTL {
-		p.TTL = s.ttl
-	}
-	if c.touch {
-		p.Touch = true
-		p.Set[fieldAccessed] = formatTime(now)
-	}
-	if s.login || s.rotate {
-		c.token = renewToken(s.id())
-		p.Set[fieldEpoch] = nextEpoch(s.fields[fieldEpoch])
-		s.sign(p.Set, c.token, now)
-	}
-	return c
-}
-
-// sign writes what a new token and a login leave in a record.
-func (s *Session) sign(set map[string]string, token string, now time.Time) {
-	set[fieldToken] = hashToken(token).String()
-	if s.login {
-		set[fieldOwner] = s.pending.owner
-		set[fieldAuthenticated] = formatTime(now)
-	}
-}
-
-// landed takes over what the store now holds.
-func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int64, error) {
-	maps.Copy(s.fields, c.patch.Set)
-	var sum int64
-	for name := range c.patch.Add {
-		v := rec.Fields[name]
-		s.put(name, v)
-		n, ok := parseCounter(v)
-		if !ok {
-			return 0, s.m.storeFailed(ctx, "increment", s.id(), errors.New("backend returned no counter"))
-		}
-		sum = n
-	}
-	if c.touch {
-		s.accessed = c.now
-	}
-	if c.token != "" {
-		s.token, s.cookie = c.token, setCookie
-	}
-	s.signed(ctx, c.now)
-	return sum, nil
-}
-
-// signed takes over a login or rotation that has been stored, and leaves nothing pending.
-func (s *Session) signed(ctx context.Context, now time.Time) {
-	switch {
-	case s.login:
-		s.meta.owner, s.authenticated = s.pending.owner, now
-		s.m.emit(ctx, Event{Kind: EventLogin, ID: s.id(), Owner: s.meta.owner})
-	case s.rotate:
-		s.m.emit(ctx, Event{Kind: EventRotated, ID: s.id(), Owner: s.meta.owner})
-	}
-	s.pending = pending{}
-}
-
-// notLanded decides what an Apply that failed means.
-func (s *Session) notLanded(ctx context.Context, c change, err error) error {
-	op, id := "commit", s.id()
+// notLanded decides what an Apply that failed means; asked says whether the application asked for it.
+func (s *Session) notLanded(ctx context.Context, asked bool, err error) error {
+	id := s.id()
 	switch {
 	case s.login && (errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict)):
-		s.startOver()
-		return s.create(ctx)
+		return errRestart
 	case errors.Is(err, ErrNotFound):
 		s.reset()
 		s.cookie = clearCookie
-		if c.onlyTouch() {
+		if !asked {
 			return nil
 		}
-	case errors.Is(err, ErrConflict) && c.onlyTouch():
-		return nil
-	case c.onlyTouch():
+	case errors.Is(err, ErrConflict):
+		s.pending = pending{} // refused for good: committing it again would only fail again
+		if !asked {
+			return nil
+		}
+	case !asked:
 		_ = s.m.storeFailed(ctx, "touch", id, err)
 		return nil
 	}
-	return s.m.storeFailed(ctx, op, id, err)
+	return s.m.storeFailed(ctx, "commit", id, err)
 }
 
 // reset makes s a session that is not stored and holds nothing.
@@ -232,8 +162,11 @@ func (s *Session) reset() {
 	s.ttl = s.m.opts.IdleTimeout
 }
 
-// startOver makes s a session that is not stored and holds only what this request has set.
-func (s *Session) startOver() {
+// errRestart says that the session of a login has ended, or changed hands, meanwhile.
+var errRestart = errors.New("session: login needs a new session")
+
+// startOver stores a new session that holds only what this request has set, and the counter unless it is empty.
+func (s *Session) startOver(ctx context.Context, counter string, delta int64) error {
 	p, fields, ttl := s.pending, s.fields, s.ttl
 	s.reset()
 	s.pending = p
@@ -245,33 +178,74 @@ func (s *Session) startOver() {
 			s.put(name, v)
 		}
 	}
+	if counter != "" {
+		s.put(counter, strconv.FormatInt(delta, 10))
+	}
+	return s.create(ctx)
 }
 
 // create stores a session that is not stored yet, if there is anything to store.
 func (s *Session) create(ctx context.Context) error {
-	if len(s.fields) == 0 && !s.newTTL && !s.login {
+	if !s.login && !s.newTTL && !s.holdsData() {
 		s.pending = pending{}
 		return nil
 	}
 	ctx, cancel := s.m.storeContext(ctx)
 	defer cancel()
-	now, token := s.m.now(), newToken()
+	token := newToken()
+	id := token[:idLen]
+	if !s.login {
+		return s.insert(ctx, token)
+	}
+	l, err := s.m.link(ctx, s.pending.owner, id, s.loginLifetime())
+	if err != nil {
+		return s.loginFailed(ctx, err)
+	}
+	if err := s.insert(ctx, token); err != nil {
+		return err
+	}
+	return s.confirm(ctx, l)
+}
+
+// holdsData reports whether the application has put anything into the session.
+func (s *Session) holdsData() bool {
+	for name := range s.fields {
+		if !reserved(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// loginLifetime returns how long the session that is about to be stored may live at all.
+func (s *Session) loginLifetime() time.Duration { return s.m.opts.absoluteTimeout(s.remember) }
+
+// insert stores the session under a new token.
+func (s *Session) insert(ctx context.Context, token string) error {
+	now := s.m.now()
 	stamp := formatTime(now)
-	fields := make(map[string]string, len(s.fields)+6)
+	fields := make(map[string]string, len(s.fields)+7)
 	maps.Copy(fields, s.fields)
 	fields[fieldCreated], fields[fieldAccessed] = stamp, stamp
-	s.sign(fields, token, now)
-	if s.login {
-		fields[fieldEpoch] = nextEpoch("")
+	fields[fieldToken] = hashToken(token).String()
+	ttl := s.ttl
+	if s.remember {
+		fields[fieldRemembered] = "1"
+		if !s.newTTL {
+			ttl = s.m.opts.RememberIdleTimeout
+		}
 	}
-	if err := s.m.b.Create(ctx, token[:idLen], backend.Record{Fields: fields, TTL: s.ttl}); err != nil {
+	if s.login {
+		fields[fieldOwner], fields[fieldAuthenticated], fields[fieldEpoch] = s.pending.owner, stamp, nextEpoch("")
+	}
+	if err := s.m.b.Create(ctx, token[:idLen], backend.Record{Fields: fields, TTL: ttl}); err != nil {
 		return s.m.storeFailed(ctx, "create", "", err)
 	}
-	s.token, s.stored, s.fields, s.cookie = token, true, fields, setCookie
-	s.meta = meta{created: now, accessed: now}
-	s.m.emit(ctx, Event{Kind: EventCreated, ID: s.id(), Owner: s.pending.owner})
-	s.rotate = false
-	s.signed(ctx, now)
+	s.token, s.stored, s.fields, s.ttl, s.cookie = token, true, fields, ttl, setCookie
+	s.meta, _ = s.m.opts.read(now, backend.Record{Fields: fields, TTL: ttl})
+	s.m.emit(ctx, Event{Kind: EventCreated, ID: s.id(), Owner: s.meta.owner})
+	s.announce(ctx, change{})
+	s.pending = pending{}
 	return nil
 }
 

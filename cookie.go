@@ -8,7 +8,8 @@ import (
 )
 
 // CookieOptions says how the token travels. The cookie is always HttpOnly. The zero value is the strictest:
-// __Host-sid, Secure, SameSite=Lax, Path=/, no Domain, kept until the browser closes.
+// __Host-sid, Secure, SameSite=Lax, Path=/, no Domain. It is kept until the browser closes or, in sessions of which
+// Session.Remember was called, until the absolute timeout, at most 400 days.
 type CookieOptions struct {
 	// Name is the cookie's name. If empty, "__Host-sid", or "sid" if a Domain, another Path than / or
 	// InsecurePlainHTTP rule the prefix out.
@@ -107,10 +108,15 @@ func (c *CookieOptions) base() *http.Cookie {
 	}
 }
 
-// write adds a Set-Cookie with the token to h, and keeps caches from storing the response with it.
-func (c *CookieOptions) write(h http.Header, token string) {
+// maxCookieAge is how long browsers keep a cookie at most (RFC 6265bis, section 5.5).
+const maxCookieAge = 400 * 24 * time.Hour
+
+// write adds a Set-Cookie with the token to h, and keeps caches from storing the response with it. The browser
+// keeps the cookie for age, or until it is closed if age is zero.
+func (c *CookieOptions) write(h http.Header, token string, age time.Duration) {
 	cookie := c.base()
 	cookie.Value = token
+	cookie.MaxAge = int(min(age, maxCookieAge) / time.Second)
 	addCookie(h, cookie)
 }
 

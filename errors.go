@@ -40,6 +40,15 @@ var (
 	// ErrTTL says that a time to live is not a whole number of seconds, or less than one.
 	ErrTTL = errors.New("TTL must be a whole number of seconds, at least one")
 
+	// ErrTooManySessions says that the login would give its owner more than Options.MaxSessions sessions.
+	ErrTooManySessions = errors.New("owner has too many sessions")
+
+	// ErrNoField says that the session holds no such field.
+	ErrNoField = errors.New("no such field")
+
+	// ErrDecode says that a field does not hold a value of the type that is asked for.
+	ErrDecode = errors.New("field does not hold such a value")
+
 	// ErrCommitted says that a session was changed after the response had begun: too late for the cookie,
 	// and so for the change.
 	ErrCommitted = errors.New("session changed after the response had begun")
@@ -86,5 +95,5 @@ func wrap(op, id string, err error) error {
 // refused reports whether err says that the store refused a call, so that nothing was written.
 func refused(err error) bool {
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) || errors.Is(err, ErrCounter) ||
-		errors.Is(err, ErrExists)
+		errors.Is(err, ErrExists) || errors.Is(err, ErrTooManySessions)
 }

@@ -13,6 +13,7 @@ const (
 	EventCreated        EventKind = "created"         // a new session was stored
 	EventLogin          EventKind = "login"           // it got an owner
 	EventRotated        EventKind = "rotated"         // it got a new token without a login
+	EventReused         EventKind = "reused"          // a token that a rotation had replaced came back; it was ended
 	EventDestroyed      EventKind = "destroyed"       // it was ended by whoever holds its token
 	EventRevoked        EventKind = "revoked"         // it was ended by its ID
 	EventExpired        EventKind = "expired"         // it was found past its absolute timeout, and ended
@@ -35,7 +36,7 @@ func (e Event) level() slog.Level {
 	switch e.Kind {
 	case EventStoreError, EventLateChange:
 		return slog.LevelError
-	case EventMismatch:
+	case EventMismatch, EventReused:
 		return slog.LevelWarn
 	case EventCreated, EventLogin, EventRotated, EventDestroyed, EventRevoked, EventExpired:
 		return slog.LevelInfo - 1 // below what slog.Default() shows

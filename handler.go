@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // ctxKey is where a Manager keeps a request's exchange, so that several Managers get along.
@@ -181,10 +182,18 @@ func (m *Manager) WriteCookie(h http.Header, s *Session) {
 func (m *Manager) writeCookie(h http.Header, s *Session, change cookieChange) {
 	switch change {
 	case setCookie:
-		m.opts.Cookie.write(h, s.token)
+		m.opts.Cookie.write(h, s.token, s.cookieAge())
 	case clearCookie:
 		m.opts.Cookie.clear(h)
 	}
+}
+
+// cookieAge returns how long the client is to keep the cookie, zero for until it is closed.
+func (s *Session) cookieAge() time.Duration {
+	if !s.remembered {
+		return 0
+	}
+	return max(time.Second, s.m.opts.lifetimeEnd(s.meta).Sub(s.m.opts.Now()))
 }
 
 // ClearCookie adds a Set-Cookie to h that deletes the session cookie.
@@ -201,12 +210,12 @@ func (m *Manager) RequestToken(r *http.Request) (Token, bool) {
 }
 
 // DefaultErrorHandler answers 503 Service Unavailable if the store failed, 409 Conflict if the session ended or
-// changed hands while the request ran, so that its changes were not stored, and 500 Internal Server Error if
+// changed hands while the request ran, so that its changes were not stored, or if a login is one too many, and 500 Internal Server Error if
 // the application misused the session. It shows nothing of the error.
 func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	code := http.StatusServiceUnavailable
 	switch {
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrTooManySessions):
 		code = http.StatusConflict
 	case errors.Is(err, ErrReserved), errors.Is(err, ErrTooLarge), errors.Is(err, errNoOwner):
 		code = http.StatusInternalServerError

@@ -32,7 +32,11 @@ func (s *spy) Unwrap() backend.Backend { return s.Backend }
 
 func (s *spy) note(method, id string) error {
 	s.mu.Lock()
-	s.calls = append(s.calls, method)
+	call := method
+	if strings.HasPrefix(id, "owner:") {
+		call += "(index)"
+	}
+	s.calls = append(s.calls, call)
 	err, hook := s.fail[method], s.before[method]
 	delete(s.before, method)
 	s.mu.Unlock()

@@ -123,6 +123,8 @@ func (s *Session) adopt(ctx context.Context, token string, hash tokenHash, rec b
 	case live:
 		s.token, s.stored, s.fields, s.ttl, s.meta, s.quiet = token, true, rec.Fields, rec.TTL, mt, touched
 		return nil
+	case reused:
+		s.m.endReused(ctx, id, mt, rec)
 	case expired:
 		s.m.reap(ctx, id, mt, rec)
 	case mismatch:
@@ -143,5 +145,19 @@ func (m *Manager) reap(ctx context.Context, id string, mt meta, rec backend.Reco
 		m.emit(ctx, Event{Kind: EventExpired, ID: id, Owner: mt.owner})
 	} else if !refused(err) {
 		_ = m.storeFailed(ctx, "expire", id, err)
+	}
+}
+
+// endReused ends a session whose replaced token came back: one of the two who hold its tokens stole one. A login
+// or another rotation meanwhile, which made that token worthless, saves it.
+func (m *Manager) endReused(ctx context.Context, id string, mt meta, rec backend.Record) {
+	_, err := m.b.Apply(ctx, id, backend.Patch{
+		If:     map[string]string{fieldCreated: rec.Fields[fieldCreated], fieldPrevious: rec.Fields[fieldPrevious]},
+		Remove: true,
+	})
+	if err == nil {
+		m.emit(ctx, Event{Kind: EventReused, ID: id, Owner: mt.owner})
+	} else if !refused(err) {
+		_ = m.storeFailed(ctx, "end", id, err)
 	}
 }

@@ -19,6 +19,30 @@ type Options struct {
 	// however much it is used. At least IdleTimeout. If zero, 12 hours. See OWASP ASVS 5.0, 7.3.2.
 	AbsoluteTimeout time.Duration
 
+	// RememberIdleTimeout and RememberAbsoluteTimeout stand in for the two above in sessions of which
+	// Session.Remember was called ("keep me logged in"). Whole seconds, not shorter than those. If zero, 14 days
+	// and 30 days, or IdleTimeout and AbsoluteTimeout where those are longer.
+	RememberIdleTimeout     time.Duration
+	RememberAbsoluteTimeout time.Duration
+
+	// RotateInterval is the age at which a token is replaced by a new one, so that a stolen one soon shows: if
+	// the replaced token is presented once its successor has been, somebody has a copy of it, and the session
+	// ends. At least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of the
+	// servers that share the store must agree to within RotateGrace.
+	RotateInterval time.Duration
+
+	// RotateGrace is for how long a token that a timed rotation has replaced is still good after its successor
+	// was first presented, for requests that were under way; until then it is good in any case, because the
+	// response with the new one may have been lost. At least a second. If zero, 10 seconds.
+	RotateGrace time.Duration
+
+	// MaxSessions is how many sessions an owner may have at a time, see Session.Login. If zero, any number.
+	MaxSessions int
+
+	// RefuseLogin has a login past MaxSessions fail with ErrTooManySessions. Otherwise it ends the owner's
+	// oldest sessions.
+	RefuseLogin bool
+
 	// TouchInterval is how often, at the most, reading a session starts its idle timeout over in the store. A
 	// session never outlives its idle timeout, but may end up to one interval early. At most half of
 	// IdleTimeout. If zero, a thirtieth of the session's time to live, and at most one minute. If negative,
@@ -52,11 +76,24 @@ type Options struct {
 
 // Defaults of Options.
 const (
-	DefaultIdleTimeout     = 30 * time.Minute
-	DefaultAbsoluteTimeout = 12 * time.Hour
-	DefaultStoreTimeout    = 5 * time.Second
-	DefaultMaxFields       = 64
-	DefaultMaxBytes        = 64 << 10
+	DefaultIdleTimeout             = 30 * time.Minute
+	DefaultAbsoluteTimeout         = 12 * time.Hour
+	DefaultRememberIdleTimeout     = 14 * 24 * time.Hour
+	DefaultRememberAbsoluteTimeout = 30 * 24 * time.Hour
+	DefaultRotateGrace             = 10 * time.Second
+	DefaultStoreTimeout            = 5 * time.Second
+	DefaultMaxFields               = 64
+	DefaultMaxBytes                = 64 << 10
+)
+
+// The longest timeouts that NIST SP 800-63B-4 names for its authentication assurance levels (sections 2.1.3,
+// 2.2.3 and 2.3.3). Level 1 asks for no idle timeout.
+const (
+	AAL1AbsoluteTimeout = 30 * 24 * time.Hour
+	AAL2IdleTimeout     = time.Hour
+	AAL2AbsoluteTimeout = 24 * time.Hour
+	AAL3IdleTimeout     = 15 * time.Minute
+	AAL3AbsoluteTimeout = 12 * time.Hour
 )
 
 // complete returns a copy of o with its defaults filled in, or an error that names the option that is wrong.
@@ -67,6 +104,10 @@ func (o *Options) complete() (Options, error) {
 	}
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
 	c.AbsoluteTimeout = cmp.Or(c.AbsoluteTimeout, max(DefaultAbsoluteTimeout, c.IdleTimeout))
+	c.RememberIdleTimeout = cmp.Or(c.RememberIdleTimeout, max(DefaultRememberIdleTimeout, c.IdleTimeout))
+	c.RememberAbsoluteTimeout = cmp.Or(c.RememberAbsoluteTimeout,
+		max(DefaultRememberAbsoluteTimeout, c.AbsoluteTimeout, c.RememberIdleTimeout))
+	c.RotateGrace = cmp.Or(c.RotateGrace, DefaultRotateGrace)
 	c.StoreTimeout = cmp.Or(c.StoreTimeout, DefaultStoreTimeout)
 	c.MaxFields = cmp.Or(c.MaxFields, DefaultMaxFields)
 	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
@@ -87,13 +128,31 @@ func (o *Options) complete() (Options, error) {
 }
 
 func (o *Options) check() error {
+	const whole = "must be a whole number of seconds, at least one"
 	switch {
 	case !validTTL(o.IdleTimeout):
-		return badOption("IdleTimeout", o.IdleTimeout, "must be a whole number of seconds, at least one")
+		return badOption("IdleTimeout", o.IdleTimeout, whole)
 	case !validTTL(o.AbsoluteTimeout):
-		return badOption("AbsoluteTimeout", o.AbsoluteTimeout, "must be a whole number of seconds, at least one")
+		return badOption("AbsoluteTimeout", o.AbsoluteTimeout, whole)
 	case o.AbsoluteTimeout < o.IdleTimeout:
 		return badOption("AbsoluteTimeout", o.AbsoluteTimeout, "must not be shorter than IdleTimeout")
+	case !validTTL(o.RememberIdleTimeout):
+		return badOption("RememberIdleTimeout", o.RememberIdleTimeout, whole)
+	case o.RememberIdleTimeout < o.IdleTimeout:
+		return badOption("RememberIdleTimeout", o.RememberIdleTimeout, "must not be shorter than IdleTimeout")
+	case !validTTL(o.RememberAbsoluteTimeout):
+		return badOption("RememberAbsoluteTimeout", o.RememberAbsoluteTimeout, whole)
+	case o.RememberAbsoluteTimeout < max(o.AbsoluteTimeout, o.RememberIdleTimeout):
+		return badOption("RememberAbsoluteTimeout", o.RememberAbsoluteTimeout,
+			"must not be shorter than AbsoluteTimeout and RememberIdleTimeout")
+	case o.RotateGrace < time.Second:
+		return badOption("RotateGrace", o.RotateGrace, "must be at least a second")
+	case o.RotateInterval != 0 && o.RotateInterval < o.RotateGrace:
+		return badOption("RotateInterval", o.RotateInterval, "must not be shorter than RotateGrace")
+	case o.MaxSessions < 0:
+		return badOption("MaxSessions", o.MaxSessions, "must not be negative")
+	case o.RefuseLogin && o.MaxSessions == 0:
+		return badOption("RefuseLogin", o.RefuseLogin, "needs MaxSessions")
 	case o.TouchInterval > o.IdleTimeout/2:
 		return badOption("TouchInterval", o.TouchInterval, "must not be longer than half of IdleTimeout")
 	case o.StoreTimeout < 0:

@@ -14,6 +14,11 @@ type meta struct {
 	created       time.Time
 	accessed      time.Time
 	authenticated time.Time // zero before a login
+	rotated       time.Time // zero before a rotation
+	seen          time.Time // zero while the token after a timed rotation has not been presented
+	remembered    bool
+	previous      bool // there is a previous token
+	byPrevious    bool // and it is the one that was presented
 	owner         string
 }
 
@@ -25,36 +30,56 @@ const (
 	noSession          // a partial or garbled record, or none of ours
 	expired            // past its lifetime
 	mismatch           // the token is not the session's
+	reused             // the token was the session's before a rotation, and its time is over
 	unreadable         // written by a newer version of this library
 )
 
 // judge reads a record and says what it is worth to the holder of a token with this hash.
 func (o *Options) judge(now time.Time, rec backend.Record, hash tokenHash) (meta, verdict) {
 	m, v := o.read(now, rec)
-	if v == live && !hash.matches(rec.Fields[fieldToken]) {
+	switch {
+	case v != live || hash.matches(rec.Fields[fieldToken]):
+		return m, v
+	case !m.previous || !hash.matches(rec.Fields[fieldPrevious]):
 		return m, mismatch
+	case !m.seen.IsZero() && !now.Before(m.seen.Add(o.RotateGrace)):
+		return m, reused
 	}
-	return m, v
+	m.byPrevious = true
+	return m, live
 }
 
 // read reads the reserved fields and says whether they make a live session.
 func (o *Options) read(now time.Time, rec backend.Record) (meta, verdict) {
-	if _, ok := rec.Fields[fieldVersion]; ok {
+	f := rec.Fields
+	if _, ok := f[fieldVersion]; ok {
 		return meta{}, unreadable
 	}
-	var m meta
-	var ok1, ok2 bool
-	m.created, ok1 = parseTime(rec.Fields[fieldCreated])
-	m.accessed, ok2 = parseTime(rec.Fields[fieldAccessed])
-	if !ok1 || !ok2 || rec.TTL < time.Second || rec.Fields[fieldToken] == "" {
+	m := meta{owner: f[fieldOwner], remembered: f[fieldRemembered] != "", previous: f[fieldPrevious] != ""}
+	ok := rec.TTL >= time.Second && f[fieldToken] != ""
+	for _, t := range [...]struct {
+		name string
+		into *time.Time
+		must bool
+	}{
+		{fieldCreated, &m.created, true},
+		{fieldAccessed, &m.accessed, true},
+		{fieldAuthenticated, &m.authenticated, false},
+		{fieldRotated, &m.rotated, false},
+		{fieldSeen, &m.seen, false},
+	} {
+		text, there := f[t.name]
+		if !there {
+			ok = ok && !t.must
+			continue
+		}
+		var valid bool
+		*t.into, valid = parseTime(text)
+		ok = ok && valid
+	}
+	if !ok {
 		return meta{}, noSession
 	}
-	if s, ok := rec.Fields[fieldAuthenticated]; ok {
-		if m.authenticated, ok = parseTime(s); !ok {
-			return meta{}, noSession
-		}
-	}
-	m.owner = rec.Fields[fieldOwner]
 	if !now.Before(o.lifetimeEnd(m)) {
 		return m, expired
 	}
@@ -67,8 +92,46 @@ func (o *Options) lifetimeEnd(m meta) time.Time {
 	if m.authenticated.After(start) {
 		start = m.authenticated
 	}
-	return start.Add(o.AbsoluteTimeout)
+	return start.Add(o.absoluteTimeout(m.remembered))
 }
+
+func (o *Options) absoluteTimeout(remembered bool) time.Duration {
+	if remembered {
+		return o.RememberAbsoluteTimeout
+	}
+	return o.AbsoluteTimeout
+}
+
+func (o *Options) idleTimeout(remembered bool) time.Duration {
+	if remembered {
+		return o.RememberIdleTimeout
+	}
+	return o.IdleTimeout
+}
+
+// renewalDue reports whether it is time for the session to get a new token, by the timer. While the last one
+// has not been presented, its response may have been lost or may still be under way: only after a grace is it
+// given up and another one given out, so that no browser is left with a token that was overwritten meanwhile.
+func (o *Options) renewalDue(now time.Time, m meta) bool {
+	switch {
+	case o.RotateInterval <= 0:
+		return false
+	case m.byPrevious:
+		return m.seen.IsZero() && now.Sub(m.rotated) >= o.RotateGrace
+	case m.previous && (m.seen.IsZero() || now.Sub(m.seen) < o.RotateGrace):
+		return false // requests with the token before this one may still be under way
+	}
+	issued := m.created
+	for _, t := range [...]time.Time{m.authenticated, m.rotated} {
+		if t.After(issued) {
+			issued = t
+		}
+	}
+	return now.Sub(issued) >= o.RotateInterval
+}
+
+// firstSight reports whether the token after a timed rotation is presented for the first time.
+func (m *meta) firstSight() bool { return m.previous && !m.byPrevious && m.seen.IsZero() }
 
 // touchDue reports whether it is time to count the TTL from now again. A time of last use that lies in the
 // future was written by a machine whose clock is ahead: that says nothing about when the TTL was started, so

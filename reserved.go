@@ -13,6 +13,11 @@ const (
 	fieldEpoch         = "session_epoch"            // raised by login and by rotation by hand; absent before
 	fieldOwner         = "session_owner"            // whose session it is, since the login
 	fieldAuthenticated = "session_authenticated_at" // when the owner logged in
+	fieldRemembered    = "session_remembered"       // "1" if the longer timeouts hold
+	fieldLabel         = "session_label"            // what the application calls it in a list
+	fieldRotated       = "session_rotated_at"       // when the token was last given out by a rotation
+	fieldPrevious      = "session_previous"         // the hash of the token before the last timed rotation
+	fieldSeen          = "session_seen_at"          // when the token after that one was first presented
 	fieldVersion       = "session_version"          // absent in every record that this version can read
 )
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Session is one visitor's session as one request, or one caller outside of HTTP, sees it: what was loaded,
@@ -30,6 +31,7 @@ type state struct {
 	stored bool   // there was a record when last looked at
 	sealed bool   // the response has begun
 	quiet  bool   // commits do not touch: it has been touched, or only peeked at
+	peeked bool   // nor does the rotation timer run
 	fields map[string]string
 	ttl    time.Duration
 	meta
@@ -41,14 +43,17 @@ type state struct {
 
 // pending is what a Session has gathered and not stored yet.
 type pending struct {
-	dirty  map[string]struct{} // application fields that were set or deleted
-	newTTL bool
-	login  bool // give the session to owner, with a new token
-	owner  string
-	rotate bool // a new token
+	dirty    map[string]struct{} // application fields that were set or deleted
+	newTTL   bool
+	login    bool // give the session to owner, with a new token
+	owner    string
+	remember bool // by the longer timeouts
+	rotate   bool // a new token
 }
 
-func (p *pending) any() bool { return len(p.dirty) > 0 || p.newTTL || p.login || p.rotate }
+func (p *pending) any() bool {
+	return len(p.dirty) > 0 || p.newTTL || p.login || p.remember || p.rotate
+}
 
 // cookieChange is what a response has to do to the client's cookie.
 type cookieChange int
@@ -275,10 +280,13 @@ func (s *Session) AuthenticatedAt() time.Time {
 // Login makes the session owner's with the next commit: a new token is given out and the old one dies at once,
 // so that nobody who knew or planted it before the login (session fixation) has the session after it. What the
 // session holds is kept. Requests that began before the login cannot write after it: they fail with
-// ErrConflict. The absolute timeout starts over.
+// ErrConflict. The absolute timeout starts over, and the session is remembered only if Remember is called too.
+// owner is any text that names the user for good, an account's number for example; it must not be empty.
 //
 // If the session ended meanwhile, or another login was faster, the commit makes a new session that holds only
-// what this request has set. See OWASP ASVS 5.0, 7.2.4.
+// what this request has set. If owner's sessions are all ended meanwhile, by Manager.RevokeAll for example, the
+// commit fails with ErrConflict and the session is ended too. Past Options.MaxSessions, the owner's oldest
+// sessions are ended, or the commit fails with ErrTooManySessions. See OWASP ASVS 5.0, 7.2.4.
 func (s *Session) Login(owner string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -291,9 +299,53 @@ func (s *Session) Login(owner string) {
 	}
 }
 
+// Remember keeps the session by Options.RememberIdleTimeout and RememberAbsoluteTimeout, and its cookie beyond
+// the browser's end, with the next commit: "keep me logged in". It is for a login; called without one, it does
+// not start the absolute timeout over.
+func (s *Session) Remember() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open() {
+		s.remember = true
+	}
+}
+
+// Remembered reports whether the longer timeouts hold for the session.
+func (s *Session) Remembered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.remember || s.remembered && !s.login
+}
+
+// maxLabel is how long a label may be, in bytes: a longer value would double the record's size in Redis.
+const maxLabel = 64
+
+// SetLabel gives the session a name for a list of its owner's sessions, the browser's for example, with the
+// next commit. It is cut to 64 bytes.
+func (s *Session) SetLabel(label string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open() {
+		return
+	}
+	for len(label) > maxLabel {
+		_, size := utf8.DecodeLastRuneInString(label)
+		label = label[:len(label)-size]
+	}
+	s.put(fieldLabel, label)
+	s.markDirty(fieldLabel)
+}
+
+// Label returns what SetLabel was given.
+func (s *Session) Label() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fields[fieldLabel]
+}
+
 // Rotate replaces the token with the next commit. The old one dies at once, and so do the changes of requests
 // that began before: they fail with ErrConflict. Call it where the session's privileges change without a
-// login. A session that is not stored has no token to replace, and gets one when it is.
+// login; it leaves no grace, unlike the timer of Options.RotateInterval. A session that is not stored has no token to replace, and gets one when it is.
 func (s *Session) Rotate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

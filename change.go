@@ -1,0 +1,173 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// mustHave are the fields without which a record is no session. Writes ask for them, so that one that another
+// program took is never put back.
+var mustHave = []string{fieldCreated, fieldAccessed}
+
+// change is an Apply under way.
+type change struct {
+	patch backend.Patch
+	now   time.Time
+	token string // the new one, if there is to be one
+	touch bool
+	timed bool // it renews the token by the timer, or notes that it was seen, and depends on the token
+}
+
+// empty reports whether there is nothing to write.
+func (c *change) empty() bool {
+	p := &c.patch
+	return len(p.Set) == 0 && len(p.Delete) == 0 && len(p.Add) == 0 && p.TTL == 0 && !p.Touch
+}
+
+// change makes the patch that stores what is pending, what the timer has due included if timed is set. Every
+// write names the session by created_at, which is never written again, and by its epoch, which login and
+// rotation by hand raise.
+func (s *Session) change(timed bool) change {
+	now := s.m.now()
+	c := change{now: now}
+	c.touch = s.newTTL || s.login || s.remember || !s.quiet && s.m.opts.touchDue(now, s.accessed, s.ttl)
+	if timed && !s.peeked && !s.login && !s.rotate {
+		s.timer(&c)
+	}
+	if !c.touch && !c.timed && !s.any() {
+		return c
+	}
+	p := &c.patch
+	if p.If == nil {
+		p.If = make(map[string]string, 2)
+	}
+	p.If[fieldCreated], p.If[fieldEpoch] = s.fields[fieldCreated], s.fields[fieldEpoch]
+	p.Has = mustHave
+	if p.Set == nil {
+		p.Set = make(map[string]string, len(s.dirty)+1)
+	}
+	for name := range s.dirty {
+		if v, ok := s.fields[name]; ok {
+			p.Set[name] = v
+		} else {
+			p.Delete = append(p.Delete, name)
+		}
+	}
+	if c.touch {
+		p.Touch = true
+		p.Set[fieldAccessed] = formatTime(now)
+	}
+	s.privilege(&c)
+	return c
+}
+
+// timer adds what the rotation timer has due. It depends on the token being the one that was loaded, so that of
+// parallel requests one gives out a new token, and none takes a newer token for seen.
+func (s *Session) timer(c *change) {
+	stored, renewal := s.fields[fieldToken], s.m.opts.renewalDue(c.now, s.meta)
+	switch {
+	case renewal && s.byPrevious: // the new token was never presented: give out another in its place
+		c.token = renewToken(s.id())
+		c.patch.Set = map[string]string{fieldToken: hashToken(c.token).String(), fieldRotated: formatTime(c.now)}
+	case renewal:
+		c.token = renewToken(s.id())
+		c.patch.Set = map[string]string{
+			fieldToken: hashToken(c.token).String(), fieldRotated: formatTime(c.now), fieldPrevious: stored,
+		}
+		c.drop(s.fields, fieldSeen)
+	case s.firstSight():
+		c.patch.Set = map[string]string{fieldSeen: formatTime(c.now)}
+	default:
+		return
+	}
+	c.timed = true
+	c.patch.If = map[string]string{fieldToken: stored}
+}
+
+// privilege adds what a login, a rotation by hand, and being remembered change.
+func (s *Session) privilege(c *change) {
+	p := &c.patch
+	if s.newTTL {
+		p.TTL = s.ttl
+	}
+	if s.login || s.remember {
+		if s.remember {
+			p.Set[fieldRemembered] = "1"
+		} else {
+			c.drop(s.fields, fieldRemembered)
+		}
+		if !s.newTTL && s.remember != s.remembered {
+			p.TTL = s.m.opts.idleTimeout(s.remember)
+		}
+	}
+	if !s.login && !s.rotate {
+		return
+	}
+	c.token = renewToken(s.id())
+	p.Set[fieldToken] = hashToken(c.token).String()
+	p.Set[fieldEpoch] = nextEpoch(s.fields[fieldEpoch])
+	c.drop(s.fields, fieldPrevious)
+	c.drop(s.fields, fieldSeen)
+	if s.login {
+		p.Set[fieldOwner] = s.pending.owner
+		p.Set[fieldAuthenticated] = formatTime(c.now)
+		c.drop(s.fields, fieldRotated)
+	} else {
+		p.Set[fieldRotated] = formatTime(c.now)
+	}
+}
+
+// drop deletes a field that is there.
+func (c *change) drop(fields map[string]string, name string) {
+	if _, ok := fields[name]; ok {
+		c.patch.Delete = append(c.patch.Delete, name)
+	}
+}
+
+// landed takes over what the store now holds, and returns the counter's new value if the change had one.
+func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int64, error) {
+	maps.Copy(s.fields, c.patch.Set)
+	for _, name := range c.patch.Delete {
+		delete(s.fields, name)
+	}
+	var sum int64
+	var bad error
+	for name := range c.patch.Add {
+		v := rec.Fields[name]
+		n, ok := parseCounter(v)
+		if !ok {
+			bad = errors.New("backend returned no counter")
+		}
+		s.put(name, v)
+		sum = n
+	}
+	if c.patch.TTL > 0 {
+		s.ttl = c.patch.TTL
+	}
+	byPrevious := s.byPrevious && c.token == ""
+	s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl})
+	s.byPrevious = byPrevious
+	if c.token != "" {
+		s.token, s.cookie = c.token, setCookie
+	}
+	s.announce(ctx, c)
+	s.pending = pending{}
+	if bad != nil {
+		return 0, s.m.storeFailed(ctx, "increment", s.id(), bad)
+	}
+	return sum, nil
+}
+
+// announce tells the hook of what a change has done to the token.
+func (s *Session) announce(ctx context.Context, c change) {
+	switch {
+	case s.login:
+		s.m.emit(ctx, Event{Kind: EventLogin, ID: s.id(), Owner: s.meta.owner})
+	case c.token != "":
+		s.m.emit(ctx, Event{Kind: EventRotated, ID: s.id(), Owner: s.meta.owner})
+	}
+}

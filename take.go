@@ -1,0 +1,95 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Take reads a field and takes it away, in the store and at once, together with everything that has gathered: of
+// parallel requests exactly one gets the value, the others false. For messages that are to be shown once.
+//
+// The errors are those of Commit, ErrReserved, and ErrCommitted once the response has begun. If the outcome is
+// unknown, it is not tried again: the value may be gone.
+func (s *Session) Take(ctx context.Context, name string) (value string, ok bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if reserved(name) {
+		return "", false, wrap("take", s.id(), fmt.Errorf("field %q: %w", name, ErrReserved))
+	}
+	if s.sealed {
+		return "", false, wrap("take", s.id(), ErrCommitted)
+	}
+	value, ok = s.fields[name]
+	if !ok {
+		return "", false, nil
+	}
+	_, changed := s.dirty[name]
+	if !s.stored || changed {
+		// Nobody else can see this value: it was set here, and is not stored yet.
+		delete(s.fields, name)
+		s.markDirty(name)
+		_, err = s.commit(ctx, "", 0)
+		return value, err == nil, err
+	}
+	return s.take(ctx, name)
+}
+
+// take is Take for a field that is stored.
+func (s *Session) take(ctx context.Context, name string) (string, bool, error) {
+	if s.any() {
+		if _, err := s.commit(ctx, "", 0); err != nil {
+			return "", false, err
+		}
+	}
+	ctx, cancel := s.m.storeContext(ctx)
+	defer cancel()
+	for {
+		value, ok := s.fields[name]
+		if !ok {
+			return "", false, nil
+		}
+		_, err := s.m.b.Apply(ctx, s.id(), backend.Patch{
+			If: map[string]string{
+				fieldCreated: s.fields[fieldCreated], fieldEpoch: s.fields[fieldEpoch], name: value,
+			},
+			Has:    []string{fieldCreated, fieldAccessed, name},
+			Delete: []string{name},
+		})
+		if err == nil {
+			delete(s.fields, name)
+			return value, true, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return "", false, s.notLanded(ctx, true, err)
+		}
+		if err := s.reread(ctx, name); err != nil {
+			return "", false, err
+		}
+	}
+}
+
+// reread takes over what the store holds in a field by now, or returns ErrConflict if the session has changed
+// hands.
+func (s *Session) reread(ctx context.Context, name string) error {
+	id := s.id()
+	rec, err := s.m.b.Load(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		s.reset()
+		s.cookie = clearCookie
+		return wrap("take", id, err)
+	case err != nil:
+		return s.m.storeFailed(ctx, "take", id, err)
+	case rec.Fields[fieldCreated] != s.fields[fieldCreated] || rec.Fields[fieldEpoch] != s.fields[fieldEpoch]:
+		return wrap("take", id, ErrConflict)
+	}
+	if v, ok := rec.Fields[name]; ok {
+		s.put(name, v)
+	} else {
+		delete(s.fields, name)
+	}
+	return nil
+}
