@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func autoPipelined(t *testing.T, client *redis.Client) redis.UniversalClient {
+func autoPipelined(t *testing.T, client redis.UniversalClient) redis.UniversalClient {
 	t.Helper()
 	auto, err := client.AutoPipeline()
 	if err != nil {

@@ -29,7 +29,7 @@ var (
 const (
 	createSHA1 = "93747061966e036422d6b8f43c35f6d99090a219"
 	applySHA1  = "b517560ae4590e195b4e4759a2f5bd9915eb998c"
-	probeSHA1  = "8c807cd0320adf07a6644e0aad8d17a30de62840"
+	probeSHA1  = "e4e0bc0a22aa342445d37b0ec44c6ffabc46ff92"
 )
 
 // A Call is one call of a script, to be sent as EVALSHA SHA1 1 Key Args…, or as EVAL Source 1 Key Args… if the
