@@ -116,3 +116,13 @@ func TestServerMonitor(t *testing.T) {
 		t.Errorf("third call = %q, want none", again)
 	}
 }
+
+func TestMonitorShowsCommandsOfAnyLength(t *testing.T) {
+	s := redistest.Shared(t)
+	stop := s.Monitor(t)
+	long := strings.Repeat("x", 100_000)
+	s.Do(t, "ECHO", long)
+	if lines := stop(); len(lines) != 1 || !strings.Contains(lines[0], long) {
+		t.Errorf("Monitor recorded %d lines, want the whole command", len(lines))
+	}
+}

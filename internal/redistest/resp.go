@@ -177,9 +177,9 @@ func (d *decoder) aggregate(kind byte, size string, depth int) (Reply, error) {
 	return Reply{kind: kind, elems: elems}, nil
 }
 
-// line reads a line and returns it without its end.
+// line reads a line and returns it without its end. MONITOR has lines as long as a script.
 func (d *decoder) line() ([]byte, error) {
-	line, err := d.r.ReadSlice('\n')
+	line, err := d.r.ReadBytes('\n')
 	if err != nil {
 		if err == io.EOF && len(line) > 0 {
 			err = io.ErrUnexpectedEOF
