@@ -275,21 +275,29 @@ func racingPatches() []backend.Patch {
 	}
 }
 
-// applyUntilGone applies p again and again. Once a call says that the record is gone, or was made after it was
-// deleted, none may succeed any more.
+// applyUntilGone applies p again and again, while another goroutine deletes the record and then sets deleted.
 func applyUntilGone(c client, id string, p backend.Patch, deleted *atomic.Bool) error {
-	gone := false
 	for range 8 {
-		gone = gone || deleted.Load()
-		_, err := c.tryApply(id, p)
-		switch {
-		case errors.Is(err, backend.ErrNotFound):
-			gone = true
-		case err != nil:
-			return fmt.Errorf("an Apply %s failed, want success or ErrNotFound: %w", showPatch(p), err)
-		case gone:
-			return fmt.Errorf("an Apply %s succeeded after the record was gone", showPatch(p))
+		if err := applyUnlessGone(c, id, p, deleted); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// applyUnlessGone applies p to a record that comes to its end meanwhile. It sets gone when it sees that; if it
+// was set before the call, the call must not succeed.
+func applyUnlessGone(c client, id string, p backend.Patch, gone *atomic.Bool) error {
+	before := gone.Load()
+	_, err := c.tryApply(id, p)
+	switch {
+	case errors.Is(err, backend.ErrNotFound):
+		gone.Store(true)
+		return nil
+	case err != nil:
+		return fmt.Errorf("an Apply %s failed, want success or ErrNotFound: %w", showPatch(p), err)
+	case before:
+		return fmt.Errorf("an Apply %s succeeded after the record was gone", showPatch(p))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/faeeb396/session/backend"
@@ -115,6 +116,38 @@ var expiryCases = []testCase{
 		},
 	},
 	{
+		name:  "ExpiryBeatsApply",
+		rule:  ruleNoRevival,
+		waits: true,
+		run: func(t *trial) {
+			ids := []string{t.expiring(1), t.expiring(1), t.expiring(1), t.expiring(1)}
+			t.wait(0.9)
+			t.stepf("3 goroutines apply to them without touching, past their deadline")
+			var over atomic.Bool
+			gone := make([]atomic.Bool, len(ids))
+			t.parallel(4, func(i int, c client) error {
+				if i == 0 {
+					defer over.Store(true)
+					t.wait(0.3)
+					return nil
+				}
+				for !over.Load() {
+					for k, id := range ids {
+						if err := applyUnlessGone(c, id, untouching[i%len(untouching)], &gone[k]); err != nil {
+							return err
+						}
+					}
+					time.Sleep(time.Millisecond)
+				}
+				return nil
+			})
+			t.wait(0.5)
+			for _, id := range ids {
+				t.wantGone(id)
+			}
+		},
+	},
+	{
 		name:  "DeletedStaysGone",
 		rule:  ruleNoRevival,
 		waits: true,
@@ -133,6 +166,13 @@ var expiryCases = []testCase{
 			}
 		},
 	},
+}
+
+// untouching are changes that do not touch.
+var untouching = []backend.Patch{
+	{Set: fields{"a": "2"}},
+	{Add: map[string]int64{"n": 1}, Load: true},
+	{Has: []string{"a"}, Delete: []string{"n"}, Set: fields{"c": "1"}},
 }
 
 var ttlCases = []testCase{

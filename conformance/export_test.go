@@ -31,7 +31,17 @@ type Outcome struct {
 // Check runs the case of that name once, in a bubble, without failing t.
 func Check(t *testing.T, name string, stall time.Duration, newTarget func(*testing.T) Target) Outcome {
 	t.Helper()
-	s := suite{newTarget: newTarget, stall: stall, bubble: true}
+	return check(t, name, &suite{newTarget: newTarget, stall: stall, bubble: true})
+}
+
+// CheckRealTime is Check without a bubble.
+func CheckRealTime(t *testing.T, name string, stall time.Duration, newTarget func(*testing.T) Target) Outcome {
+	t.Helper()
+	return check(t, name, &suite{newTarget: newTarget, stall: stall})
+}
+
+func check(t *testing.T, name string, s *suite) Outcome {
+	t.Helper()
 	for _, tc := range cases() {
 		if tc.name == name {
 			v, _ := s.try(t, tc, time.Second)

@@ -52,6 +52,23 @@ var expiryMutants = []mutant{
 		}),
 	},
 	{
+		name:  "Apply looks at expiry, and then writes to what may be gone",
+		kills: []string{"ExpiryBeatsApply"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if err == nil && len(p.Set) > 0 {
+				time.Sleep(3 * time.Millisecond)
+				_ = c.Create(ctx, id, backend.Record{Fields: p.Set, TTL: time.Hour})
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:   "Apply's answer to expiry depends on the client's clock",
+		kills:  []string{"ExpiryBeatsApply"},
+		target: slowClock,
+	},
+	{
 		name:  "Create merges with the dead record",
 		kills: []string{"CreateAfterExpiry"},
 		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
@@ -352,4 +369,19 @@ func applied32(c *complete) conformance.Target {
 			e.deadline = c.now().Add(time.Duration(int32(p.TTL.Milliseconds())) * time.Millisecond)
 		}
 	})(c)
+}
+
+// slowClock makes a target whose second client finds a record for a while after the first has seen it expire.
+func slowClock(c *complete) conformance.Target {
+	target := c.target()
+	target.Second = altered{Backend: c, apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+		rec, err := c.Apply(ctx, id, p)
+		c.dead(id, func(e *entry) {
+			if c.now().Sub(e.deadline) < 20*time.Millisecond {
+				rec, err = copyOf(e.Record), nil
+			}
+		})
+		return rec, err
+	}}
+	return target
 }

@@ -79,6 +79,24 @@ func TestReportOfStuckCase(t *testing.T) {
 	}
 }
 
+// Without a bubble it is the watchdog alone that finds a case which hangs.
+func TestStuckInRealTime(t *testing.T) {
+	for _, m := range stuckMutants {
+		if !strings.HasPrefix(m.name, "a conflict") {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) {
+			o := conformance.CheckRealTime(t, m.kills[0], mutantStall, func(*testing.T) conformance.Target {
+				return m.target(newComplete())
+			})
+			want := regexp.MustCompile(`(?s)^the case hangs: no call has come back for 250ms\n\ngoroutine .*` + `conformance_test\..*\.Apply\(`)
+			if !want.MatchString(o.Failure) {
+				t.Errorf("failure = %s\nwant a match of %s", o.Failure, want)
+			}
+		})
+	}
+}
+
 // Time that was lost, on a busy machine, is no fault of the backend.
 func TestWaitingCaseIsJudgedAgain(t *testing.T) {
 	for _, tt := range []struct {
