@@ -53,6 +53,16 @@ var children = map[string]runner{
 		s.Try("HSET", "so-does-this", "f", "v")
 		return 0
 	},
+	"immortal in cluster": func() int {
+		c := redistest.SharedCluster(outsideTest{})
+		childServer = c.Nodes()[0]
+		fmt.Println(childServer.PID())
+		for i := range 20 {
+			key := fmt.Sprintf("lives-for-ever-%d", i)
+			c.MasterOf(outsideTest{}, key).Try("SET", key, "1")
+		}
+		return 0
+	},
 	"failing": func() int {
 		share()
 		return 3

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,20 +25,21 @@ type Options struct {
 
 // Server is a running server. Its methods are safe for concurrent use.
 type Server struct {
-	path string // of the program
+	path string   // of the program
+	args []string // after the configuration file
 	dir  string
 	port int
 
-	mu   sync.Mutex
-	proc *process
+	mu     sync.Mutex
+	proc   *process
+	paused bool
 }
 
 // Start starts a server for one test, which is stopped when the test ends. If opts is nil, the defaults of
 // [Options] are used.
 func Start(tb testing.TB, opts *Options) *Server {
 	tb.Helper()
-	path := program(tb)
-	s, err := start(path, tb.TempDir(), opts)
+	s, err := start(program(tb), tb.TempDir(), opts)
 	if err != nil {
 		tb.Fatalf("redistest: start: %v", err)
 	}
@@ -50,41 +52,41 @@ func start(path, dir string, opts *Options) (*Server, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
-	const attempts = 10
-	for range attempts {
-		port, err := freePort()
-		if err != nil {
-			return nil, err
-		}
-		s := &Server{path: path, dir: dir, port: port}
-		if err := os.WriteFile(s.file("redis.conf"), []byte(config(port, opts)), 0o600); err != nil {
-			return nil, err
-		}
-		s.mu.Lock()
-		err = s.boot()
-		s.mu.Unlock()
-		if !errors.Is(err, errPortTaken) {
-			return s, err
-		}
-	}
-	return nil, fmt.Errorf("%d attempts: %w", attempts, errPortTaken)
+	s := &Server{path: path, dir: dir}
+	return s, s.start(opts.lines())
 }
 
-// config returns the text of redis.conf.
-func config(port int, opts *Options) string {
-	lines := []string{
-		fmt.Sprintf("port %d", port),
-		"bind 127.0.0.1",
-		"protected-mode yes",
-		"daemonize no",
-		`save ""`,
-	}
-	if opts.Persist {
+// lines returns the text of redis.conf, without the port.
+func (o *Options) lines() []string {
+	lines := []string{`save ""`, "appendonly no"}
+	if o.Persist {
 		lines = append(lines, "appendonly yes", "appendfsync no")
-	} else {
-		lines = append(lines, "appendonly no")
 	}
-	return strings.Join(append(lines, opts.Config...), "\n") + "\n"
+	return append(lines, o.Config...)
+}
+
+// start starts the server for the first time, on a free port. Those at the given distances from it are free
+// too.
+func (s *Server) start(lines []string, offsets ...int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	const attempts = 10
+	for range attempts {
+		port, err := freePort(offsets...)
+		if err != nil {
+			return err
+		}
+		s.port = port
+		head := []string{fmt.Sprintf("port %d", port), "bind 127.0.0.1", "protected-mode yes", "daemonize no"}
+		text := strings.Join(slices.Concat(head, lines), "\n") + "\n"
+		if err := os.WriteFile(s.configFile(), []byte(text), 0o600); err != nil {
+			return err
+		}
+		if err := s.boot(); !errors.Is(err, errPortTaken) {
+			return err
+		}
+	}
+	return fmt.Errorf("%d attempts: %w", attempts, errPortTaken)
 }
 
 // boot runs the program and waits until it answers. The caller holds s.mu.
@@ -93,7 +95,7 @@ func (s *Server) boot() error {
 	if err := os.WriteFile(log, nil, 0o600); err != nil {
 		return err
 	}
-	p, err := spawn(log, s.path, s.file("redis.conf"))
+	p, err := spawn(log, s.path, append([]string{s.configFile()}, s.args...)...)
 	if err != nil {
 		return err
 	}
@@ -101,9 +103,11 @@ func (s *Server) boot() error {
 		p.kill()
 		return err
 	}
-	s.proc = p
+	s.proc, s.paused = p, false
 	return nil
 }
+
+func (s *Server) configFile() string { return s.file("redis.conf") }
 
 func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
 
@@ -139,7 +143,9 @@ func (s *Server) Stop() {
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.proc.kill()
+	if s.proc != nil { // nil if it never came up
+		s.proc.kill()
+	}
 }
 
 // Restart starts the server again at the same address, after a Stop if it is running, and returns when it
@@ -169,6 +175,7 @@ func (s *Server) Pause(tb testing.TB) {
 	if err := s.proc.pause(); err != nil {
 		tb.Fatalf("redistest: pause: %v", err)
 	}
+	s.paused = true
 }
 
 // Resume lets a paused server go on.
@@ -179,4 +186,12 @@ func (s *Server) Resume(tb testing.TB) {
 	if err := s.proc.resume(); err != nil {
 		tb.Fatalf("redistest: resume: %v", err)
 	}
+	s.paused = false
+}
+
+// answers reports whether the server runs and is not paused.
+func (s *Server) answers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.proc.ended() && !s.paused
 }

@@ -17,6 +17,9 @@ func TestSharedIsOneServer(t *testing.T) {
 	if a != b {
 		t.Errorf("Shared = %v, then %v", a.Addr(), b.Addr())
 	}
+	if a, b := redistest.SharedCluster(t), redistest.SharedCluster(t); a != b {
+		t.Errorf("SharedCluster = %v, then %v", a.Addrs(), b.Addrs())
+	}
 }
 
 func TestRunChecksKeysAndStopsServer(t *testing.T) {
@@ -28,6 +31,7 @@ func TestRunChecksKeysAndStopsServer(t *testing.T) {
 	}{
 		{child: "clean", code: 0},
 		{child: "immortal", code: 1, names: []string{"lives-for-ever", "so-does-this"}},
+		{child: "immortal in cluster", code: 1, names: []string{"lives-for-ever-0", "lives-for-ever-19"}},
 		{child: "failing", code: 3},
 		{child: "panicking", code: 2},
 		{child: "exiting", code: 5},
