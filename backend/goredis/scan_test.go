@@ -3,12 +3,15 @@ package goredis_test
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
@@ -116,11 +119,58 @@ func TestScanReachesEveryNode(t *testing.T) {
 }
 
 func TestScanThroughAutoPipeline(t *testing.T) {
-	server := redistest.Shared(t)
-	s := newStore(t, autoPipelined(t, connect(t, server.Addr())), server.Addr(), server.Prefix(t))
+	redis := redistest.Shared(t)
+	s := newStore(t, autoPipelined(t, connect(t, redis.Addr())), redis.Addr(), redis.Prefix(t))
 	s.create(t, "x", nil)
 	if diff := cmp.Diff([]string{"x"}, scanned(t, s.Backend)); diff != "" {
 		t.Errorf("mismatch (-want +got):\n%s", diff)
+	}
+}
+
+// A scan that leaves nodes out would be a list of sessions that is not whole.
+func TestScanThroughAutoPipelinedClusterFails(t *testing.T) {
+	nodes := []*miniredis.Miniredis{miniredis.RunT(t), miniredis.RunT(t)}
+	addrs := []string{nodes[0].Addr(), nodes[1].Addr()}
+	for _, node := range nodes {
+		node.Server().SetPreHook(func(peer *server.Peer, command string, args ...string) bool {
+			if command != "CLUSTER" || len(args) != 1 || !strings.EqualFold(args[0], "slots") {
+				return false
+			}
+			writeSlots(peer, addrs)
+			return true
+		})
+	}
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[:1]})
+	t.Cleanup(func() { client.Close() })
+	b := goredis.New(autoPipelined(t, client), nil)
+	if err := b.Create(t.Context(), "x", backend.Record{TTL: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for id, err := range b.Scan(t.Context()) {
+		n++
+		if id != "" || err == nil || !strings.Contains(err.Error(), "one node only") {
+			t.Errorf("Scan yields %q, %v", id, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("Scan yields %d times, want an error", n)
+	}
+}
+
+// writeSlots writes the reply to CLUSTER SLOTS of a cluster of these masters.
+func writeSlots(peer *server.Peer, addrs []string) {
+	peer.WriteLen(len(addrs))
+	for i, addr := range addrs {
+		host, port, _ := net.SplitHostPort(addr)
+		number, _ := strconv.Atoi(port)
+		peer.WriteLen(3)
+		peer.WriteInt(i * 16384 / len(addrs))
+		peer.WriteInt((i+1)*16384/len(addrs) - 1)
+		peer.WriteLen(3)
+		peer.WriteBulk(host)
+		peer.WriteInt(number)
+		peer.WriteBulk(fmt.Sprintf("%040d", i))
 	}
 }
 

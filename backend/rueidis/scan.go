@@ -3,6 +3,7 @@ package rueidis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strconv"
 
@@ -62,7 +63,7 @@ func (b *Backend) scan(ctx context.Context, node rueidisclient.Client, yield fun
 }
 
 // errMaster is what Scan says if a master is missing among the nodes that the client knows or reaches.
-var errMaster = errors.New("a master of the cluster cannot be reached, or has just become one")
+var errMaster = errors.New("not every master of the cluster is known or can be reached")
 
 // nodes returns a client for each node that holds records. The nodes that rueidis knows are replicas, too, and
 // perhaps not all masters after a failover; CLUSTER SLOTS and CLUSTER MYID tell which are.
@@ -70,27 +71,40 @@ func (b *Backend) nodes(ctx context.Context) ([]rueidisclient.Client, error) {
 	if b.client.Mode() != rueidisclient.ClientModeCluster {
 		return []rueidisclient.Client{b.client}, nil
 	}
-	masters, err := masters(b.client.Do(ctx, b.client.B().ClusterSlots().Build()))
-	if err != nil {
-		return nil, err
-	}
-	var nodes []rueidisclient.Client
-	for _, node := range b.client.Nodes() {
-		id, err := node.Do(ctx, node.B().ClusterMyid().Build()).ToString()
-		if err == nil && masters[id] {
-			delete(masters, id)
-			nodes = append(nodes, node)
+	known := b.client.Nodes()
+	var (
+		missing map[string]bool // IDs of masters
+		masters []rueidisclient.Client
+		cause   error
+	)
+	for _, node := range known { // one may be down
+		if missing, cause = masterIDs(node.Do(ctx, node.B().ClusterSlots().Build())); cause == nil {
+			break
 		}
 	}
-	if len(masters) > 0 {
+	for _, node := range known {
+		id, err := node.Do(ctx, node.B().ClusterMyid().Build()).ToString()
+		switch {
+		case err != nil:
+			cause = err
+		case missing[id]:
+			delete(missing, id)
+			masters = append(masters, node)
+		}
+	}
+	switch {
+	case len(masters) > 0 && len(missing) == 0:
+		return masters, nil
+	case cause != nil:
+		return nil, fmt.Errorf("%w: %w", errMaster, cause)
+	default:
 		return nil, errMaster
 	}
-	return nodes, nil
 }
 
-// masters reads the IDs of all masters from the reply to CLUSTER SLOTS: of ranges with their first and last slot,
+// masterIDs reads the IDs of all masters from the reply to CLUSTER SLOTS: of ranges with their first and last slot,
 // the master, and the replicas, each a list of address, port and ID.
-func masters(reply rueidisclient.RedisResult) (map[string]bool, error) {
+func masterIDs(reply rueidisclient.RedisResult) (map[string]bool, error) {
 	ranges, err := reply.ToArray()
 	if err != nil {
 		return nil, err

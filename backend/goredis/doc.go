@@ -1,0 +1,83 @@
+// Package goredis keeps records in Redis through [go-redis]: a single server, Sentinel, Cluster or Ring, plain or
+// auto-pipelined.
+//
+//	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
+//	sessions, err := session.New(goredis.New(client, nil), nil)
+//
+// Package rueidis does the same through another client. Both keep the same data in the same way, so that programs
+// that use one and the other share their sessions.
+//
+// # Data
+//
+// A record is one hash. Its key is [Options.Prefix] and the ID; its fields are the record's, and session_ttl, the
+// time to live in decimal seconds. The key expires when that time has passed since the last touch.
+//
+//	session:3q2-7wAAAAAAAAAB
+//	  username    = andrew
+//	  page_views  = 3
+//	  session_ttl = 1800
+//
+// Other programs may read and change it: the next Load sees what they wrote. A hash without session_ttl is no
+// record. One whose session_ttl is no whole number of seconds from 1 to 9223372036, and a key that holds no hash,
+// are [backend.ErrUnreadable]. Where another program took the expiry away, the next write restores it.
+//
+// Values and names of at most 64 bytes keep a hash in its compact form. One that is longer makes it take two to
+// three times the memory, unless hash-max-listpack-value (hash-max-ziplist-value before Redis 7) is raised.
+//
+// # Commands
+//
+// Each call is one command on one key:
+//
+//	Load    HGETALL
+//	Create  EVALSHA: EXISTS, HSET, EXPIRE
+//	Apply   EVALSHA: HMGET, HINCRBY, HSET, HDEL, EXPIRE, PTTL, HGETALL, DEL
+//	Delete  DEL
+//	Ping    PING, EVALSHA, EVAL
+//	Scan    SCAN
+//
+// If the server does not have a script, it says so without running anything, and EVAL follows.
+//
+// Nothing that may have run is sent again, neither by this package nor, whatever its settings, by go-redis: a
+// write whose reply is lost is an error, and whether it was done is not known. Only Load asks once more if the
+// connection ends under it.
+//
+// # Server
+//
+// Redis 5.0 or later, or one that is compatible with it: HSET with several fields came with 4.0, scripts that
+// write after HGETALL with 5.0. It is tested with Redis 7.0. From Redis 6 on, a user needs no more than this:
+//
+//	ACL SETUSER app on >password ~session:* +hgetall +evalsha +eval +del +exists +hset +expire
+//	    +hmget +hincrby +hdel +pttl +ping
+//
+// and +scan for Scan, which reads the names of all keys. Clients of a cluster also need +cluster|slots.
+// [Backend.Ping] names what is missing.
+//
+// A server that is out of memory, with the policy noeviction, refuses what needs memory, as an error; touching,
+// deleting and removing go on. Any other policy for evicting keys ends sessions before their time.
+//
+// # Client
+//
+//   - ContextTimeoutEnabled: true. Without it, go-redis does not look at a context while it waits for a reply,
+//     and each call may take as long as ReadTimeout, 5 seconds. With it, deadlines hold; a context that is
+//     cancelled still ends a call only before it is sent.
+//   - ClusterStateReloadInterval: time.Second. It is how soon a ClusterClient finds the new master after a
+//     failover; by default it looks once a minute.
+//   - ReadOnly, RouteByLatency, RouteRandomly: never. A replica does not know yet of a session that has ended.
+//     On a ClusterClient every method fails, and says why; other clients hide what they do. ReplicaOnly of a
+//     failover client makes writes fail.
+//   - Retries may stay as they are, and so may a client-side cache: what this package sends is neither sent again
+//     nor answered from there.
+//
+// # Cluster, Sentinel, Ring, replicas
+//
+// Every key stands for itself, without a hash tag, so that a cluster spreads the records over its slots. While
+// slots move, MOVED and ASK are followed. While a master is down, calls on its slots fail, and others do not.
+//
+// Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too.
+//
+// A Ring does not wait for a shard that is down: it looks for that shard's keys on the others, so that its
+// sessions are not found, and are back, also those that were deleted meanwhile, when the shard is. Prefer a
+// cluster.
+//
+// [go-redis]: https://pkg.go.dev/github.com/redis/go-redis/v9
+package goredis

@@ -1,0 +1,81 @@
+// Package rueidis keeps records in Redis through [rueidis]: a single server, Sentinel or Cluster. Since the client's
+// package has the same name, import it under another one.
+//
+//	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{InitAddress: []string{"localhost:6379"}})
+//	…
+//	sessions, err := session.New(rueidis.New(client, nil), nil)
+//
+// Package goredis does the same through another client. Both keep the same data in the same way, so that programs
+// that use one and the other share their sessions.
+//
+// # Data
+//
+// A record is one hash. Its key is [Options.Prefix] and the ID; its fields are the record's, and session_ttl, the
+// time to live in decimal seconds. The key expires when that time has passed since the last touch.
+//
+//	session:3q2-7wAAAAAAAAAB
+//	  username    = andrew
+//	  page_views  = 3
+//	  session_ttl = 1800
+//
+// Other programs may read and change it: the next Load sees what they wrote. A hash without session_ttl is no
+// record. One whose session_ttl is no whole number of seconds from 1 to 9223372036, and a key that holds no hash,
+// are [backend.ErrUnreadable]. Where another program took the expiry away, the next write restores it.
+//
+// Values and names of at most 64 bytes keep a hash in its compact form. One that is longer makes it take two to
+// three times the memory, unless hash-max-listpack-value (hash-max-ziplist-value before Redis 7) is raised.
+//
+// # Commands
+//
+// Each call is one command on one key:
+//
+//	Load    HGETALL
+//	Create  EVALSHA: EXISTS, HSET, EXPIRE
+//	Apply   EVALSHA: HMGET, HINCRBY, HSET, HDEL, EXPIRE, PTTL, HGETALL, DEL
+//	Delete  DEL
+//	Ping    PING, EVALSHA, EVAL
+//	Scan    SCAN; on a cluster CLUSTER SLOTS and CLUSTER MYID before it
+//
+// If the server does not have a script, it says so without running anything, and EVAL follows.
+//
+// Nothing that may have run is sent again, neither by this package nor, with its default settings, by rueidis: a
+// write whose reply is lost is an error, and whether it was done is not known. Only Load asks once more if the
+// connection ends under it.
+//
+// # Server
+//
+// Redis 5.0 or later, or one that is compatible with it: HSET with several fields came with 4.0, scripts that
+// write after HGETALL with 5.0. Before 6.0, rueidis needs AlwaysRESP2 and DisableCache. It is tested with Redis
+// 7.0. From Redis 6 on, a user needs no more than this:
+//
+//	ACL SETUSER app on >password ~session:* +hgetall +evalsha +eval +del +exists +hset +expire
+//	    +hmget +hincrby +hdel +pttl +ping
+//
+// and +scan for Scan, which reads the names of all keys. The client also needs +client|tracking unless DisableCache
+// is set; on a cluster +cluster|slots (from Redis 8 on, +cluster|shards too), and +cluster|myid for Scan; with
+// Sentinel +role. [Backend.Ping] names what is missing for the backend.
+//
+// A server that is out of memory, with the policy noeviction, refuses what needs memory, as an error; touching,
+// deleting and removing go on. Any other policy for evicting keys ends sessions before their time.
+//
+// # Client
+//
+//   - Deadlines hold while a reply is awaited, cancelled contexts do where calls are pipelined. Without a deadline, a
+//     call to a server that has fallen silent ends after ConnWriteTimeout, 10 seconds, and a little more.
+//   - ConnLifetime: leave it at zero. If a command takes longer than a second just when the time of its connection
+//     is up, rueidis sends it again, and a counter counts twice.
+//   - SendToReplicas may be set, if it sends what only reads: no command is marked so here, and all go to the
+//     primary. A function that sends all commands, and ReplicaOnly, must not be: a replica does not know yet of
+//     a session that has ended.
+//   - Retries and the client-side cache may stay as they are: what this package sends is neither sent again nor
+//     answered from there.
+//
+// # Cluster, Sentinel, replicas
+//
+// Every key stands for itself, without a hash tag, so that a cluster spreads the records over its slots. While
+// slots move, MOVED and ASK are followed. While a master is down, calls on its slots fail, and others do not.
+//
+// Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too.
+//
+// [rueidis]: https://pkg.go.dev/github.com/redis/rueidis
+package rueidis

@@ -1,0 +1,41 @@
+package rueidis_test
+
+import (
+	"context"
+	"log"
+	"time"
+
+	rueidisclient "github.com/redis/rueidis"
+
+	"github.com/faeeb396/session/backend/rueidis"
+)
+
+func ExampleNew() {
+	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
+		InitAddress: []string{"localhost:6379"}, // one node, or some of a cluster
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close() // the backend never does
+
+	store := rueidis.New(client, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := store.Ping(ctx); err != nil { // a permission that is missing
+		log.Fatal(err)
+	}
+}
+
+func ExampleNew_sentinel() {
+	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
+		InitAddress: []string{"sentinel-1:26379", "sentinel-2:26379", "sentinel-3:26379"},
+		Sentinel:    rueidisclient.SentinelOption{MasterSet: "main"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	_ = rueidis.New(client, &rueidis.Options{Prefix: "shop:session:"})
+}
