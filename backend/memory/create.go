@@ -3,6 +3,8 @@ package memory
 import (
 	"context"
 	"math"
+	"runtime"
+	"time"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -13,64 +15,58 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	data := pack(id, &rec)
-	now, err := b.create(id, data, int64(rec.TTL), false)
-	if err == errNoPlace {
-		now, err = b.createFull(id, data, int64(rec.TTL))
-	}
-	b.sweepNext(now)
-	return err
-}
-
-// errNoPlace is what create says when the cap is reached.
-const errNoPlace = noPlace("no place left")
-
-type noPlace string
-
-func (e noPlace) Error() string { return string(e) }
-
-// create inserts a record, into the place that the caller holds or else into one that it reserves. It returns
-// the time at which it did.
-func (b *Backend) create(id, data string, ttl int64, place bool) (int64, error) {
+	r := newRecord(id, &rec)
 	s, hash := b.shardOf(id)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	now := b.now()
-	s.sweep(now)
-	if i, ok := s.find(hash, id); ok {
-		if s.slots[i].deadline > now {
-			return now, backend.ErrExists
+	done, err := b.create(s, hash, r, rec.TTL, now)
+	b.unlock(s, now)
+	if done {
+		return err
+	}
+	return b.createFull(s, hash, r, rec.TTL)
+}
+
+// create inserts r unless its ID is there, and reports false if there is no place. The caller holds the lock
+// of s.
+func (b *Backend) create(s *shard, hash uint32, r record, ttl time.Duration, now int64) (bool, error) {
+	if i, ok := s.find(hash, r.packed.id()); ok {
+		if s.deadline(i) > now {
+			return true, backend.ErrExists
 		}
 		s.remove(i)
 	}
-	if !place && !b.reserve() {
-		return now, errNoPlace
+	if !b.reserve() {
+		return false, nil
 	}
-	s.insert(hash, data, deadline(now, ttl))
-	return now, nil
+	s.insert(hash, r, deadline(now, ttl))
+	return true, nil
 }
 
-// createFull is Create when the cap is reached. One at a time, so that two never evict for the same place.
-func (b *Backend) createFull(id, data string, ttl int64) (int64, error) {
+// createFull is Create when the cap is reached. It keeps the lock of s while it evicts from another shard, so
+// that nobody can create the same ID meanwhile and make the eviction a vain one. Holding two locks is safe
+// because nobody else does: only who holds full takes a second one.
+func (b *Backend) createFull(s *shard, hash uint32, r record, ttl time.Duration) error {
 	b.full.Lock()
 	defer b.full.Unlock()
+	s.mu.Lock()
+	var now int64
+	defer func() { b.unlock(s, now) }()
 	for {
-		now, err := b.create(id, data, ttl, false)
-		if err != errNoPlace {
-			return now, err
+		now = b.now()
+		if done, err := b.create(s, hash, r, ttl, now); done {
+			return err
 		}
-		ok, err := b.makePlace()
-		if err != nil {
-			return now, err
+		switch evicted, err := b.evict(s); {
+		case err != nil:
+			return err
+		case evicted:
+			now = b.now()
+			s.insert(hash, r, deadline(now, ttl))
+			return nil
 		}
-		if !ok {
-			continue // a record went away meanwhile, and with it the reason to evict
-		}
-		now, err = b.create(id, data, ttl, true)
-		if err != nil {
-			b.count.Add(-1)
-		}
-		return now, err
+		// Records came, went or moved meanwhile. Those that did it may need the processor to get done.
+		runtime.Gosched()
 	}
 }
 
@@ -91,40 +87,31 @@ func (b *Backend) reserve() bool {
 	}
 }
 
-// makePlace takes the record away that expires first, or has expired, and leaves its place in count to the
-// caller. It reports false if there was no record left or no need any more. The caller holds full.
-func (b *Backend) makePlace() (bool, error) {
-	for {
-		first, second := b.earliest()
-		if first == nil || b.count.Load() < b.max {
-			return false, nil
-		}
-		done, err := b.evict(first, second)
-		if done || err != nil {
-			return done, err
-		}
-	}
-}
-
-// evict takes away the record of s that expires first, unless its deadline has moved past limit: then another
-// shard has an earlier one, and evict reports false.
-func (b *Backend) evict(s *shard, limit int64) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) == 0 || s.queue[0].deadline > limit {
+// evict takes the record away that expires first of all, and leaves its place in count to the caller, who
+// holds full and the lock of own. It reports false if that record was gone or had moved when its shard was
+// locked.
+func (b *Backend) evict(own *shard) (bool, error) {
+	first, second := b.earliest()
+	if first == nil {
 		return false, nil
 	}
-	if b.fail && s.queue[0].deadline > b.now() {
+	if first != own {
+		first.mu.Lock()
+		defer first.mu.Unlock()
+	}
+	if len(first.queue) == 0 || first.queue[0].deadline > second {
+		return false, nil
+	}
+	if b.fail && first.queue[0].deadline > b.now() {
 		return false, ErrFull
 	}
-	s.take(s.queue[0].slot)
+	first.take(first.queue[0].slot)
 	return true, nil
 }
 
 // earliest returns the shard with the earliest deadline, nil if all are empty, and the earliest deadline of
 // all others.
-func (b *Backend) earliest() (*shard, int64) {
-	var first *shard
+func (b *Backend) earliest() (first *shard, second int64) {
 	least, second := int64(never), int64(math.MaxInt64)
 	for i := range b.shards {
 		switch due := b.shards[i].due.Load(); {

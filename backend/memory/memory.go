@@ -10,10 +10,14 @@
 // # Layout and limits
 //
 // A record is one immutable string that holds the ID, the time to live and all fields, found through a hash
-// table of its own: about 250 bytes for a session with two short fields of the application, as
+// table of its own: about 265 bytes of heap for a session with two short fields of the application, as
 // BenchmarkHeapPerSession shows. A read makes one map for the caller, whose strings are parts of the record's;
-// keeping one of them keeps the memory of the whole record. A change of a field writes the whole record anew,
-// so it costs time and garbage in proportion to the record's size. A touch writes no field.
+// keeping one of them keeps the memory of the whole record. A change of a field writes the record anew, and a
+// touch writes nothing but a deadline.
+//
+// A record whose fields take more than 4 KiB is a map instead, so that a change of one field costs the same
+// however many others there are; one of 10 000 fields changes as fast as a small one. Load copies that map
+// while it holds the lock, and so delays writes of the same shard by about a millisecond for 10 000 fields.
 //
 // The number of records is capped, see [Options.MaxRecords]; their size is not: that is the caller's to limit,
 // and session.Manager does.
@@ -23,20 +27,21 @@
 // A record is gone for every method from the instant at which its time to live has passed. The memory comes
 // back as the backend is used: each shard orders its records by deadline, and every call takes away a bounded
 // number of those that are past it, from the shard of its own ID and, if it writes, from one more in turn. So
-// a million sessions that expire together delay no call by more than some tens of microseconds each, and a
-// backend that nobody calls keeps the memory it has. The tables shrink as they empty.
+// a million sessions that expire together delay no call by more than some tenths of a millisecond, as
+// BenchmarkExpiry shows, and a backend that nobody calls keeps the memory it has. The tables shrink as they
+// empty.
 //
 // Deadlines are measured with the monotonic clock, so setting the machine's clock neither ends a session nor
-// prolongs one. Under testing/synctest they follow the bubble's clock.
+// prolongs one; on most systems that clock stands still while the machine sleeps. In a bubble of
+// testing/synctest they follow the bubble's clock, for a backend that was made in the bubble.
 //
 // # Concurrency
 //
 // All methods are safe for concurrent use. IDs are spread over 64 shards, each under a lock of its own; readers
-// of one shard share it. No lock is held while Scan yields.
+// of one shard share it. No lock is held while Scan yields. Past the cap, creates wait for each other.
 package memory
 
 import (
-	"context"
 	"errors"
 	"hash/maphash"
 	"sync"
@@ -54,7 +59,7 @@ const DefaultMaxRecords = 1 << 20
 // [Options.FailWhenFull] is set. Nothing was written, and no record was harmed.
 var ErrFull = errors.New("memory backend is full")
 
-// Options are the options of [New]. The zero value is fine.
+// Options are the options of [New]. The zero value is fine, and there are no values that are not.
 type Options struct {
 	// MaxRecords caps the number of records, over all shards together: the backend never holds more, not for
 	// a moment, and a Create is refused or evicts only when that many live records are there. Records that
@@ -62,19 +67,22 @@ type Options struct {
 	MaxRecords int
 
 	// FailWhenFull makes a Create past the cap fail with ErrFull. By default it evicts the record that would
-	// expire first, of all records of the backend, according to the deadlines they have at that time.
+	// expire first, of all records of the backend, according to the deadlines they have at that time. Without
+	// a cap it changes nothing.
 	FailWhenFull bool
 }
 
 // Backend is a [backend.Backend] in memory. Use [New] to make one.
 type Backend struct {
-	seed   maphash.Seed
-	start  time.Time // deadlines count from here
-	max    int64
-	fail   bool
-	count  atomic.Int64  // records in all shards, and places reserved for some
-	turn   atomic.Uint32 // picks the other shard that a write sweeps
-	full   sync.Mutex    // held by a Create that finds no place; taken before any shard's lock
+	seed  maphash.Seed
+	start time.Time // deadlines count from here
+	max   int64
+	fail  bool
+
+	_      [64]byte     // keeps what every call reads out of the cache line that some write
+	count  atomic.Int64 // records in all shards, and places reserved for some
+	full   sync.Mutex   // held by a Create that finds no place; taken before any shard's lock
+	_      [64]byte
 	shards [shardCount]shard
 }
 
@@ -90,7 +98,8 @@ const shardCount = 64
 // what calls create, few enough to go unnoticed.
 const sweepMax = 32
 
-// New returns an empty backend. opts may be nil.
+// New returns an empty backend. opts may be nil, and is not kept. A negative cap is none, so no options are
+// wrong, and New cannot fail.
 func New(opts *Options) *Backend {
 	if opts == nil {
 		opts = &Options{}
@@ -125,42 +134,12 @@ func (b *Backend) shardOf(id string) (*shard, uint32) {
 // taken back yet, so it is never less than the number of live ones.
 func (b *Backend) Len() int { return int(b.count.Load()) }
 
-// Load implements [backend.Backend]. It sees every write that has returned.
-func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
-	if err := ctx.Err(); err != nil {
-		return backend.Record{}, err
-	}
-	s, hash := b.shardOf(id)
-	s.mu.RLock()
-	now := b.now()
-	data, ok := s.data(hash, id, now)
-	s.mu.RUnlock()
-	s.trySweep(now)
-	if !ok {
-		return backend.Record{}, backend.ErrNotFound
-	}
-	return unpack(data), nil
-}
-
-// Delete implements [backend.Backend].
-func (b *Backend) Delete(ctx context.Context, id string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s, hash := b.shardOf(id)
-	s.mu.Lock()
-	now := b.now()
+// unlock ends a write to s. It takes expired records away from s and then, so that the memory of shards comes
+// back whose IDs nobody calls any more, from one other shard in turn, unless that one is in use.
+func (b *Backend) unlock(s *shard, now int64) {
 	s.sweep(now)
-	if i, ok := s.find(hash, id); ok {
-		s.remove(i)
-	}
+	s.turn++
+	other := &b.shards[s.turn%shardCount]
 	s.mu.Unlock()
-	b.sweepNext(now)
-	return nil
-}
-
-// sweepNext takes expired records away from the next shard in turn, unless it is in use, so that the memory
-// of shards comes back whose IDs nobody calls any more.
-func (b *Backend) sweepNext(now int64) {
-	b.shards[b.turn.Add(1)%shardCount].trySweep(now)
+	other.trySweep(now)
 }

@@ -2,83 +2,82 @@ package memory
 
 import (
 	"encoding/binary"
+	"math/bits"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/faeeb396/session/backend"
 )
 
-// A packed record is one string: the ID, the time to live in nanoseconds, the number of fields, and for each
-// field its name and value. Numbers are varints, and texts have their length before them. The string never
-// changes, so that readers can share it and work on it without the lock.
+// packed is a record in one string: the ID, the time to live in nanoseconds, the number of fields, and for
+// each field its name and value. Numbers are varints, and texts have their length before them. A string never
+// changes, so readers share it and need the lock only to get hold of it.
+type packed string
 
-// stackSize is the size up to which a record is packed on the stack, to be copied once to a string of just
-// its size.
-const stackSize = 512
+// pack returns a record. size is the sizeOf(fields).
+func pack(id string, ttl time.Duration, fields map[string]string, size int) packed {
+	var w packer
+	w.header(id, ttl, len(fields), size)
+	w.fields(fields)
+	return packed(w.String())
+}
 
-// pack returns rec, under id, as a packed record.
-func pack(id string, rec *backend.Record) string {
-	var stack [stackSize]byte
-	buf := room(stack[:0], len(id)+sizeOf(rec.Fields))
-	buf = appendHeader(buf, id, rec.TTL, len(rec.Fields))
-	for name, value := range rec.Fields {
-		buf = appendField(buf, name, value)
+// repack returns r with the time to live ttl, the changes of p and the counters in sums: few at most.
+func repack(r packed, ttl time.Duration, p *backend.Patch, sums map[string]string) packed {
+	var array [few]string
+	changed := append(array[:0], p.Delete...)
+	for name := range p.Set {
+		changed = append(changed, name)
 	}
-	return string(buf)
-}
-
-// unpack returns the record in data. Its strings are parts of data.
-func unpack(data string) backend.Record {
-	_, ttl, n, rest := header(data)
-	rec := backend.Record{Fields: make(map[string]string, n), TTL: ttl}
-	for c := (cursor{rest: rest}); c.next(); {
-		rec.Fields[c.name] = c.value
+	for name := range sums {
+		changed = append(changed, name)
 	}
-	return rec
-}
-
-// room returns buf if it holds n bytes and what surrounds them, and else a larger one.
-func room(buf []byte, n int) []byte {
-	if n <= cap(buf) {
-		return buf
+	fields, size := len(p.Set)+len(sums), sizeOf(p.Set)+sizeOf(sums)
+	for c := r.fields(); c.next(); {
+		if !slices.Contains(changed, c.name) {
+			fields, size = fields+1, size+len(c.raw)
+		}
 	}
-	return make([]byte, 0, n)
-}
-
-// sizeOf returns how many bytes fields take at most, as a rule: lengths of over 16 KiB take some more.
-func sizeOf(fields map[string]string) int {
-	n := 0
-	for name, value := range fields {
-		n += len(name) + len(value) + 4
+	var w packer
+	w.header(r.id(), ttl, fields, size)
+	for c := r.fields(); c.next(); {
+		if !slices.Contains(changed, c.name) {
+			w.WriteString(c.raw)
+		}
 	}
-	return n + 3*binary.MaxVarintLen64
+	w.fields(p.Set)
+	w.fields(sums)
+	return packed(w.String())
 }
 
-func appendHeader(buf []byte, id string, ttl time.Duration, fields int) []byte {
-	buf = appendText(buf, id)
-	buf = binary.AppendUvarint(buf, uint64(ttl))
-	return binary.AppendUvarint(buf, uint64(fields))
+// id returns the ID, which is a part of r.
+func (r packed) id() string {
+	id, _ := text(string(r))
+	return id
 }
 
-func appendField(buf []byte, name, value string) []byte {
-	return appendText(appendText(buf, name), value)
+// header takes r apart up to the first field.
+func (r packed) header() (ttl time.Duration, fields int, rest string) {
+	_, rest = text(string(r))
+	t, rest := number(rest)
+	n, rest := number(rest)
+	return time.Duration(t), int(n), rest
 }
 
-func appendText(buf []byte, s string) []byte {
-	return append(binary.AppendUvarint(buf, uint64(len(s))), s...)
+func (r packed) ttl() time.Duration {
+	ttl, _, _ := r.header()
+	return ttl
 }
 
-// header takes data apart up to the first field.
-func header(data string) (id string, ttl time.Duration, fields int, rest string) {
-	id, rest = text(data)
-	t, rest := uvarint(rest)
-	n, rest := uvarint(rest)
-	return id, time.Duration(t), int(n), rest
-}
-
-// hasID reports whether data is the record under id.
-func hasID(data, id string) bool {
-	got, _ := text(data)
-	return got == id
+// toMap returns the fields in a new map. Its strings are parts of r.
+func (r packed) toMap() map[string]string {
+	_, n, _ := r.header()
+	fields := make(map[string]string, n)
+	for c := r.fields(); c.next(); {
+		fields[c.name] = c.value
+	}
+	return fields
 }
 
 // cursor walks over the fields of a packed record.
@@ -86,6 +85,11 @@ type cursor struct {
 	name, value string
 	raw         string // the field as it is packed
 	rest        string
+}
+
+func (r packed) fields() cursor {
+	_, _, rest := r.header()
+	return cursor{rest: rest}
 }
 
 // next goes to the next field and reports whether there is one.
@@ -102,12 +106,12 @@ func (c *cursor) next() bool {
 
 // text splits a text with its length off s.
 func text(s string) (string, string) {
-	n, s := uvarint(s)
+	n, s := number(s)
 	return s[:n], s[n:]
 }
 
-// uvarint splits a number off s.
-func uvarint(s string) (uint64, string) {
+// number splits a number off s.
+func number(s string) (uint64, string) {
 	if s[0] < 0x80 {
 		return uint64(s[0]), s[1:]
 	}
@@ -119,3 +123,45 @@ func uvarint(s string) (uint64, string) {
 		}
 	}
 }
+
+// packer builds a packed record. Its size is known before, so that it is allocated once and is no byte too
+// large.
+type packer struct{ strings.Builder }
+
+// header starts a record whose fields take size bytes.
+func (w *packer) header(id string, ttl time.Duration, fields, size int) {
+	w.Grow(textSize(id) + numberSize(uint64(ttl)) + numberSize(uint64(fields)) + size)
+	w.text(id)
+	w.number(uint64(ttl))
+	w.number(uint64(fields))
+}
+
+func (w *packer) fields(fields map[string]string) {
+	for name, value := range fields {
+		w.text(name)
+		w.text(value)
+	}
+}
+
+func (w *packer) text(s string) {
+	w.number(uint64(len(s)))
+	w.WriteString(s)
+}
+
+func (w *packer) number(n uint64) {
+	var buf [binary.MaxVarintLen64]byte
+	w.Write(binary.AppendUvarint(buf[:0], n))
+}
+
+// sizeOf returns how many bytes fields take in a packed record, the header not counted.
+func sizeOf(fields map[string]string) int {
+	size := 0
+	for name, value := range fields {
+		size += textSize(name) + textSize(value)
+	}
+	return size
+}
+
+func textSize(s string) int { return numberSize(uint64(len(s))) + len(s) }
+
+func numberSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }

@@ -38,17 +38,17 @@ func (b *Backend) Scan(ctx context.Context) iter.Seq2[string, error] {
 // negative, and returns where to go on.
 func (b *Backend) scanPart(s *shard, ids []string, end int) ([]string, int) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
 	now := b.now()
 	if end < 0 || end > len(s.slots) {
 		end = len(s.slots)
 	}
 	start := max(0, end-scanMax)
-	for i := range s.slots[start:end] {
-		if slot := &s.slots[start+i]; slot.deadline > now {
-			id, _ := text(slot.data)
-			ids = append(ids, id)
+	for i := start; i < end; i++ {
+		if s.deadline(uint32(i)) > now {
+			ids = append(ids, s.slots[i].packed.id())
 		}
 	}
+	s.mu.RUnlock()
+	s.trySweep(now)
 	return ids, start
 }

@@ -4,56 +4,55 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// never is later than every deadline.
-const never = math.MaxInt64
-
 // shard holds a part of the records. Its three slices describe the same records: slots, dense and in no
-// order, hold them; table finds a slot by ID; queue orders the slots by deadline. All fields but due are
-// guarded by mu.
+// order, hold them; table finds a slot by ID; queue orders the slots by deadline. All fields but due and count
+// are guarded by mu.
 type shard struct {
 	mu    sync.RWMutex
-	due   atomic.Int64 // the earliest deadline, or never; written under mu, read without
-	count *atomic.Int64
+	due   atomic.Int64  // the earliest deadline, or never; written under mu, read without
+	count *atomic.Int64 // the backend's
 	slots []slot
 	table []bucket
 	queue queue
-	_     [16]byte // keeps the locks of two shards in cache lines of their own
+	turn  uint32 // the other shard that the last write swept
+	_     [12]byte
+	// With the padding, the locks of two shards are never in one cache line.
 }
 
 // slot is one record.
 type slot struct {
-	data     string // see pack
-	deadline int64  // the record is gone from this instant on
-	pos      uint32 // in queue
-	hash     uint32
+	record
+	pos  uint32 // in queue, which has the deadline
+	hash uint32
 }
+
+// never is later than every deadline.
+const never = math.MaxInt64
 
 // minCap is the number of records below which a shard does not bother to shrink.
 const minCap = 16
 
 // deadline returns now + ttl, as far as an int64 goes.
-func deadline(now, ttl int64) int64 {
-	if now > 0 && ttl > never-1-now {
-		return never - 1
-	}
-	return now + ttl
+func deadline(now int64, ttl time.Duration) int64 {
+	return now + min(int64(ttl), never-1-now)
 }
 
-// data returns the packed record under id if it is live.
-func (s *shard) data(hash uint32, id string, now int64) (string, bool) {
+// deadline returns the instant from which on the record in slot i is gone.
+func (s *shard) deadline(i uint32) int64 { return s.queue[s.slots[i].pos].deadline }
+
+// live returns the slot of the record under id, if it has not expired.
+func (s *shard) live(hash uint32, id string, now int64) (uint32, bool) {
 	i, ok := s.find(hash, id)
-	if !ok || s.slots[i].deadline <= now {
-		return "", false
-	}
-	return s.slots[i].data, true
+	return i, ok && s.deadline(i) > now
 }
 
-// insert adds a record that is not there. Its place in count is the caller's to reserve.
-func (s *shard) insert(hash uint32, data string, deadline int64) {
+// insert adds a record whose ID is not there. Its place in count is the caller's to reserve.
+func (s *shard) insert(hash uint32, r record, deadline int64) {
 	i := uint32(len(s.slots))
-	s.slots = append(s.slots, slot{data: data, deadline: deadline, hash: hash})
+	s.slots = append(s.slots, slot{record: r, hash: hash})
 	if len(s.slots)*4 > len(s.table)*3 {
 		s.rebuildTable()
 	} else {
@@ -66,7 +65,6 @@ func (s *shard) insert(hash uint32, data string, deadline int64) {
 
 // reschedule gives the record in slot i a new deadline.
 func (s *shard) reschedule(i uint32, deadline int64) {
-	s.slots[i].deadline = deadline
 	s.queue.fix(s.slots, int(s.slots[i].pos), deadline)
 	s.setDue()
 }
@@ -94,8 +92,8 @@ func (s *shard) take(i uint32) {
 	s.setDue()
 }
 
-// shrink gives memory back once three quarters of it are unused. The records move as often as others have
-// been removed at most, so it costs little per removal.
+// shrink gives memory back once three quarters of it are unused. It moves fewer records than have been removed
+// since it last did so, and thus costs little per removal.
 func (s *shard) shrink() {
 	n := len(s.slots)
 	if cap(s.slots) <= minCap || n > cap(s.slots)/4 {

@@ -18,7 +18,7 @@ func (s *shard) find(hash uint32, id string) (uint32, bool) {
 		if b.ref == 0 {
 			return 0, false
 		}
-		if b.hash == hash && hasID(s.slots[b.ref-1].data, id) {
+		if b.hash == hash && s.slots[b.ref-1].packed.id() == id {
 			return b.ref - 1, true
 		}
 	}
