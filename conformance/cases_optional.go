@@ -194,7 +194,7 @@ var optionalCases = []testCase{
 					err := t.tryCreate(id, record(nil))
 					t.stepf("Create(%s) = %s", showID(id), showError(err))
 					if !errors.Is(err, backend.ErrExists) && !errors.Is(err, backend.ErrUnreadable) {
-						t.failf("Create returned %v, want ErrExists or ErrUnreadable", err)
+						t.failf("Create returned another error, mismatch (-want +got):\n  - ErrExists or ErrUnreadable\n  + %s", showError(err))
 					}
 				}
 			}
@@ -212,7 +212,7 @@ func (tr *trial) scanner() backend.Scanner {
 }
 
 // maxScan is how much a scan may yield before it is taken to be without end.
-const maxScan = 1 << 20
+const maxScan = 1 << 18
 
 // scan returns all that one scan yields. It tells so to each, unless that is nil or not ready.
 func (tr *trial) scan(ctx context.Context, each chan<- struct{}) (map[string]bool, error) {

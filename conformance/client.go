@@ -118,12 +118,8 @@ func (c client) deleteFails(id string, want error) {
 
 // check fails the case if a method did not return the error want.
 func (c client) check(method string, got, want error) {
-	switch {
-	case errors.Is(got, want):
-	case want == nil:
-		c.tr.failf("%s failed, want success: %v", method, got)
-	default:
-		c.tr.failf("%s returned another error:\n  want: %v\n  got:  %s", method, want, showError(got))
+	if !errors.Is(got, want) {
+		c.tr.failf("%s returned another error, mismatch (-want +got):\n  - %s\n  + %s", method, showError(want), showError(got))
 	}
 }
 

@@ -53,7 +53,7 @@ func cases() []testCase {
 }
 
 // stallLimit is how long a case may go without a call coming back from the backend.
-const stallLimit = 8 * time.Second
+const stallLimit = 7 * time.Second
 
 // attempts is how often a case is tried that fails while the machine is too busy to judge it.
 const attempts = 4

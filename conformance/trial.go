@@ -24,15 +24,15 @@ type trial struct {
 	progress atomic.Int64 // counts calls that came back
 	armed    atomic.Bool  // the case runs, and is not waiting for time to pass
 
-	begun  time.Time
-	waited time.Duration
-	ids    []string // records to delete at the end
+	begun time.Time
+	ids   []string // records to delete at the end
 
-	mu    sync.Mutex // guards what follows; a case that stalled may still run when its verdict is read
-	ready bool
-	ended bool
-	final verdict
-	steps []string
+	mu     sync.Mutex // guards what follows; a case that stalled may still run when its verdict is read
+	ready  bool
+	ended  bool
+	final  verdict
+	steps  []string
+	waited time.Duration
 }
 
 // A verdict is how a trial ended: well, if it is neither a failure nor skipped.

@@ -24,6 +24,9 @@ func TestConformanceRealTime(t *testing.T) {
 	conformance.Run(t, func(*testing.T) conformance.Target {
 		return conformance.Target{Backend: b, Second: b}
 	})
+	if n := b.Len(); n != 0 {
+		t.Errorf("Len = %d at the end, want 0: every case deletes what it has made", n)
+	}
 }
 
 func BenchmarkBackend(b *testing.B) {
