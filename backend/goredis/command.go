@@ -14,7 +14,7 @@ import (
 // because a server that redirects has not run the command.
 //
 // The same goes for reads. What is not to be sent again is not answered from a cache in go-redis either, which
-// may be stale, and a server that is down fails it at once. Load itself sends one that was lost once more.
+// may be stale, and a server that is down fails it at once. Load itself sends one that was lost again.
 type (
 	hash  struct{ *redis.MapStringStringCmd }
 	sums  struct{ *redis.IntSliceCmd }

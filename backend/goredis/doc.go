@@ -38,8 +38,8 @@
 // If the server does not have a script, it says so without running anything, and EVAL follows.
 //
 // Nothing that may have run is sent again, neither by this package nor, whatever its settings, by go-redis: a
-// write whose reply is lost is an error, and whether it was done is not known. Only Load asks once more if the
-// connection ends under it.
+// write whose reply is lost is an error, and whether it was done is not known. Only Load asks again, four times
+// at most, if the connection ends under it.
 //
 // # Server
 //

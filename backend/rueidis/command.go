@@ -13,7 +13,7 @@ import (
 // sends to replicas, as a rule. MOVED and ASK are followed all the same: a server that redirects has not run the
 // command.
 //
-// So a server that is down fails a read at once, too. Load itself sends one that was lost once more.
+// So a server that is down fails a read at once, too. Load itself sends one that was lost again.
 
 // do sends a command that has only a key.
 func do(ctx context.Context, client rueidisclient.Client, command, key string) rueidisclient.RedisResult {

@@ -39,8 +39,8 @@
 // If the server does not have a script, it says so without running anything, and EVAL follows.
 //
 // Nothing that may have run is sent again, neither by this package nor, with its default settings, by rueidis: a
-// write whose reply is lost is an error, and whether it was done is not known. Only Load asks once more if the
-// connection ends under it.
+// write whose reply is lost is an error, and whether it was done is not known. Only Load asks again, four times
+// at most, if the connection ends under it.
 //
 // # Server
 //
@@ -62,6 +62,9 @@
 //
 //   - Deadlines hold while a reply is awaited, cancelled contexts do where calls are pipelined. Without a deadline, a
 //     call to a server that has fallen silent ends after ConnWriteTimeout, 10 seconds, and a little more.
+//   - AlwaysPipelining: true makes the client see at once that a connection has ended. Otherwise a connection that is
+//     seldom used by two calls at a time finds out with the next call: after a restart of the server, the first
+//     write on each of up to four connections fails.
 //   - ConnLifetime: leave it at zero. If a command takes longer than a second just when the time of its connection
 //     is up, rueidis sends it again, and a counter counts twice.
 //   - SendToReplicas may be set, if it sends what only reads: no command is marked so here, and all go to the

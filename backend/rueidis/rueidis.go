@@ -67,14 +67,14 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 	return nil
 }
 
-// Load implements [backend.Backend] with one HGETALL. If the connection ends under it, it is sent once more.
+// Load implements [backend.Backend] with one HGETALL, which is sent again if the connection ends under it.
 func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return backend.Record{}, err
 	}
 	key := b.prefix + id
 	hash, err := do(ctx, b.client, "HGETALL", key).AsStrMap()
-	if err != nil && redishash.Lost(err) && ctx.Err() == nil {
+	for sent := 1; redishash.Again(ctx, err, sent); sent++ {
 		hash, err = do(ctx, b.client, "HGETALL", key).AsStrMap()
 	}
 	if err != nil {

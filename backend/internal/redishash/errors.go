@@ -80,9 +80,16 @@ func (e *failure) Error() string {
 
 func (e *failure) Unwrap() error { return e.err }
 
-// Lost reports whether err says that a connection ended under a command. It is worth sending again on another
-// one, if it is a read. A server that is down, or too slow, would only be asked too much.
-func Lost(err error) bool {
+// maxSent is how often a read is sent. A client may have four connections, and more, that end when its server does,
+// and find out about each by using it.
+const maxSent = 5
+
+// Again reports whether a read that was sent so many times, and has now failed with err, is to be sent again: if
+// the connection ended under it. A server that is down, or too slow, would only be asked too much.
+func Again(ctx context.Context, err error, sent int) bool {
+	if err == nil || sent >= maxSent || ctx.Err() != nil {
+		return false
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return true
 	}

@@ -172,13 +172,14 @@ func FuzzFailReply(f *testing.F) {
 	})
 }
 
-func TestLost(t *testing.T) {
+func TestAgain(t *testing.T) {
 	reset := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 	for _, tt := range []struct {
 		name string
 		err  error
 		want bool
 	}{
+		{name: "well"},
 		{name: "EOF", err: io.EOF, want: true},
 		{name: "in the middle", err: fmt.Errorf("reply: %w", io.ErrUnexpectedEOF), want: true},
 		{name: "reset", err: reset, want: true},
@@ -190,10 +191,25 @@ func TestLost(t *testing.T) {
 		{name: "reply", err: errors.New("OOM command not allowed")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := redishash.Lost(tt.err); got != tt.want {
-				t.Errorf("Lost(%v) = %v, want %v", tt.err, got, tt.want)
+			if got := redishash.Again(t.Context(), tt.err, 1); got != tt.want {
+				t.Errorf("Again(%v) = %v, want %v", tt.err, got, tt.want)
 			}
 		})
+	}
+}
+
+func TestAgainEnds(t *testing.T) {
+	sent := 1
+	for redishash.Again(t.Context(), io.EOF, sent) {
+		sent++
+	}
+	if sent != 5 {
+		t.Errorf("sent %d times, want 5", sent)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if redishash.Again(ctx, io.EOF, 1) {
+		t.Error("sent again after the context has ended")
 	}
 }
 
