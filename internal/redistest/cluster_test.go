@@ -170,19 +170,22 @@ func TestClusterFailsOver(t *testing.T) {
 		old, replica := c.MasterOf(t, key), c.ReplicaOf(t, key)
 		tt.down(old)
 		c.AwaitOK(t)
-		if got := c.MasterOf(t, key); got != replica {
-			t.Fatalf("%s: MasterOf = %s, want %s", tt.name, got.Addr(), replica.Addr())
-		}
 		if got := replica.Do(t, "GET", key).String(); got != "v" {
 			t.Errorf("%s: GET = %q, want v", tt.name, got)
 		}
-		for _, s := range c.Masters(t) {
-			if s != replica {
+		for _, s := range c.Nodes() {
+			if s != replica && s != old {
 				expectError(t, s, "MOVED ", replica.Addr(), "GET", key)
 			}
 		}
 		tt.up(old)
+		if got := c.MasterOf(t, key); got != replica {
+			t.Fatalf("%s: MasterOf = %s, want %s", tt.name, got.Addr(), replica.Addr())
+		}
 		c.AwaitOK(t)
+		r := old.Dial(t)
+		do(t, r, "OK", "READONLY")
+		do(t, r, "v", "GET", key)
 		if got := c.ReplicaOf(t, key); got != old {
 			t.Errorf("%s: ReplicaOf = %s, want %s", tt.name, got.Addr(), old.Addr())
 		}
