@@ -16,7 +16,8 @@
 //     belongs to the caller.
 //   - Field names and values are arbitrary bytes, empty values included. IDs are compared byte by byte.
 //   - A context that has ended before the call makes the call fail with the context's error, and nothing is
-//     written. A context that ends during the call ends the call as soon as the store's client allows.
+//     written. A context that ends during the call ends the call as soon as the store's client allows. A
+//     backend that waits for a server bounds the time of every call by itself where ctx has no deadline.
 //   - Methods are safe for concurrent use.
 //
 // # Errors
@@ -89,7 +90,7 @@ type Patch struct {
 	// Delete takes fields away. One that is not there is no error.
 	Delete []string
 
-	// Add adds to counters. An absent field counts as 0. A field that does not hold an integer in canonical
+	// Add adds to counters. An absent field counts as 0, and is there afterwards, whatever is added. A field that does not hold an integer in canonical
 	// decimal form ("0", "-7", "42"; no sign plus, no leading zero, no space), a field or a delta outside
 	// ±MaxCounter, and a sum outside it, fail the whole Apply with ErrCounter.
 	Add map[string]int64

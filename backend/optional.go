@@ -9,7 +9,7 @@ import (
 // needs. A backend without it is taken to be well: one that lives in the process always is.
 type Pinger interface {
 	// Ping returns nil if the store answers and lets the backend do all that it needs to, and else an error
-	// that says what is wrong.
+	// that says what is wrong. The rules about contexts hold for it too.
 	Ping(ctx context.Context) error
 }
 
@@ -18,7 +18,8 @@ type Pinger interface {
 type Scanner interface {
 	// Scan yields the ID of every live record, in no order, without its being touched. A record that lives
 	// for the whole of the scan is yielded at least once, one that comes or goes meanwhile may be or not, and
-	// an ID may be yielded more than once. An error is yielded last, with an empty ID.
+	// an ID may be yielded more than once. An error is yielded last, with an empty ID; a ctx that ends is one.
+	// The loop may call the backend, to delete what it is given for example.
 	Scan(ctx context.Context) iter.Seq2[string, error]
 }
 
