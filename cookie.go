@@ -11,8 +11,8 @@ import (
 // __Host-sid, Secure, SameSite=Lax, Path=/, no Domain. It is kept until the browser closes or, in sessions of which
 // Session.Remember was called, until the absolute timeout, at most 400 days.
 type CookieOptions struct {
-	// Name is the cookie's name. If empty, "__Host-sid", or "sid" if a Domain, another Path than / or
-	// InsecurePlainHTTP rule the prefix out.
+	// Name is the cookie's name. If empty, "__Host-sid"; "__Secure-sid" if a Domain or another Path than / rule
+	// that out; "sid" with InsecurePlainHTTP. See OWASP ASVS 5.0, 3.3.1 and 3.3.3.
 	Name string
 
 	// Path limits the cookie to a part of the site. If empty, "/".
@@ -45,9 +45,13 @@ func (c *CookieOptions) complete() error {
 		c.SameSite = http.SameSiteLaxMode
 	}
 	if c.Name == "" {
-		c.Name = "__Host-sid"
-		if c.Domain != "" || c.Path != "/" || c.InsecurePlainHTTP {
+		switch {
+		case c.InsecurePlainHTTP:
 			c.Name = "sid"
+		case c.Domain != "" || c.Path != "/":
+			c.Name = "__Secure-sid"
+		default:
+			c.Name = "__Host-sid"
 		}
 	}
 	return c.check()
