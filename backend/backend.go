@@ -90,7 +90,7 @@ type Patch struct {
 	// Delete takes fields away. One that is not there is no error.
 	Delete []string
 
-	// Add adds to counters. An absent field counts as 0, and is there afterwards, whatever is added. A field that does not hold an integer in canonical
+	// Add adds to counters. An absent field counts as 0. It is there afterwards, whatever is added. A field that does not hold an integer in canonical
 	// decimal form ("0", "-7", "42"; no sign plus, no leading zero, no space), a field or a delta outside
 	// ±MaxCounter, and a sum outside it, fail the whole Apply with ErrCounter.
 	Add map[string]int64
