@@ -178,7 +178,7 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 // whyNot reads a record whose token was not the one presented, for the event and the error; or, if the one
 // presented is still good after a timed rotation, for the condition under which to try again.
 func (m *Manager) whyNot(ctx context.Context, op string, token Token, hash tokenHash) (map[string]string, error) {
-	rec, err := m.b.Load(ctx, token.ID())
+	rec, err := m.fresh.Load(ctx, token.ID())
 	if err != nil {
 		return nil, m.storeFailed(ctx, op, token.ID(), err)
 	}

@@ -28,20 +28,21 @@ func (c *change) empty() bool {
 	return len(p.Set) == 0 && len(p.Delete) == 0 && len(p.Add) == 0 && p.TTL == 0 && !p.Touch
 }
 
-// change makes the patch that stores what is pending, what the timer has due included if timed is set. Every
-// write names the session by created_at, which is never written again, and by its epoch, which login and
+// change makes the patch that stores what is pending and adds to counters, what the timer has due included if
+// timed is set. Every write names the session by created_at, which is never written again, and by its epoch, which login and
 // rotation by hand raise.
-func (s *Session) change(timed bool) change {
+func (s *Session) change(add map[string]int64, timed bool) change {
 	now := s.m.now()
 	c := change{now: now}
 	c.touch = s.newTTL || s.login || s.remember || !s.quiet && s.m.opts.touchDue(now, s.accessed, s.ttl)
 	if timed && !s.peeked && !s.login && !s.rotate {
 		s.timer(&c)
 	}
-	if !c.touch && !c.timed && !s.any() {
+	if !c.touch && !c.timed && !s.any() && len(add) == 0 {
 		return c
 	}
 	p := &c.patch
+	p.Add = add
 	if p.If == nil {
 		p.If = make(map[string]string, 2)
 	}
@@ -107,6 +108,7 @@ func (s *Session) privilege(c *change) {
 	if !s.login && !s.rotate {
 		return
 	}
+	p.Durable = true
 	c.token = renewToken(s.id())
 	p.Set[fieldToken] = hashToken(c.token).String()
 	p.Set[fieldEpoch] = nextEpoch(s.fields[fieldEpoch])

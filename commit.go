@@ -87,10 +87,18 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if !s.stored {
 		return 0, s.create(ctx)
 	}
-	c := s.change(true)
-	if counter != "" {
-		c.patch.Add = map[string]int64{counter: delta}
+	if s.login || s.rotate {
+		if err := s.refreshForPrivilege(ctx); err == errRestart {
+			return delta, s.startOver(ctx, counter, delta)
+		} else if err != nil {
+			return 0, err
+		}
 	}
+	var add map[string]int64
+	if counter != "" {
+		add = map[string]int64{counter: delta}
+	}
+	c := s.change(add, true)
 	if c.empty() {
 		return 0, nil
 	}
@@ -113,15 +121,29 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	return n, s.confirm(ctx, l)
 }
 
-// write sends a change, without what the timer had due if another request was faster with that.
+// refreshForPrivilege reads past a local cache before a login or a rotation by hand.
+func (s *Session) refreshForPrivilege(ctx context.Context) error {
+	if !s.cached {
+		return nil
+	}
+	ctx, cancel := s.m.storeContext(ctx)
+	defer cancel()
+	err := s.refresh(ctx)
+	if err == nil {
+		return nil
+	}
+	return s.notLanded(ctx, true, err)
+}
+
+// write sends a change. If it is refused because another request was faster with what the timer had due, or may
+// be because the session comes from a local cache, it goes again without the one and with what the store holds.
 func (s *Session) write(ctx context.Context, c change) (int64, error) {
 	rec, err := s.m.b.Apply(ctx, s.id(), c.patch)
-	if c.timed && errors.Is(err, ErrConflict) {
-		add := c.patch.Add
-		if c = s.change(false); add != nil {
-			c.patch.Add = add
+	if errors.Is(err, ErrConflict) && (c.timed || s.cached) {
+		if err := s.refresh(ctx); err != nil {
+			return 0, s.notLanded(ctx, s.any() || len(c.patch.Add) > 0, err)
 		}
-		if c.empty() {
+		if c = s.change(c.patch.Add, false); c.empty() {
 			return 0, nil
 		}
 		rec, err = s.m.b.Apply(ctx, s.id(), c.patch)

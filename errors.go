@@ -26,6 +26,10 @@ var (
 	// ErrUnreadable says that what the store holds under the ID is no record of this library or of this
 	// version of it. It is left as it is.
 	ErrUnreadable = backend.ErrUnreadable
+
+	// ErrNotReplicated says that the change was made, but that too few replicas of the store have it yet: a
+	// failover may undo it. Only backends that were set up to wait for replicas return it.
+	ErrNotReplicated = backend.ErrNotReplicated
 )
 
 // The Manager's own errors.

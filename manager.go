@@ -13,8 +13,10 @@ import (
 // Manager makes, loads, stores and ends the sessions that a backend keeps. It holds no state of its own: any
 // number of Managers, in any number of processes, may share a store. It is safe for concurrent use.
 type Manager struct {
-	b    backend.Backend
-	opts Options
+	b     backend.Backend
+	fresh backend.Backend // reads past a local cache; b where there is none
+	cache bool            // there is a local cache
+	opts  Options
 }
 
 // New returns a Manager over b. opts may be nil: the defaults are safe. An error names the option that makes no
@@ -27,7 +29,13 @@ func New(b backend.Backend, opts *Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Manager{b: b, opts: o}, nil
+	m := &Manager{b: b, fresh: b, opts: o}
+	if c, ok := backend.As[backend.Cacher](b); ok {
+		if fresh := c.Fresh(); fresh != nil {
+			m.fresh, m.cache = fresh, true
+		}
+	}
+	return m, nil
 }
 
 // now is the one place that reads the clock. Times in records are UTC and whole seconds.
@@ -94,6 +102,7 @@ func (m *Manager) byToken(hash tokenHash, p backend.Patch) backend.Patch {
 	p.If = map[string]string{fieldToken: hash.String(), fieldVersion: ""}
 	p.Has = mustHave
 	if p.Remove {
+		p.Durable = true
 		return p
 	}
 	if p.Set == nil {
@@ -105,12 +114,21 @@ func (m *Manager) byToken(hash tokenHash, p backend.Patch) backend.Patch {
 }
 
 // load fills s, which holds nothing, with the session that token names. It returns ErrNotFound where there is
-// none, and leaves s as it was.
+// none, and leaves s as it was. What a local cache holds turns nobody away: then the store is asked.
 func (s *Session) load(ctx context.Context, token string, touch bool) error {
 	id, hash := token[:idLen], hashToken(token)
 	rec, touched, err := s.m.fetch(ctx, id, hash, touch)
 	if err != nil {
 		return s.m.storeFailed(ctx, "load", id, err)
+	}
+	s.cached = s.m.cache && !touched
+	if s.cached {
+		if _, v := s.m.opts.judge(s.m.opts.Now(), rec, hash); v != live {
+			s.cached = false
+			if rec, err = s.m.fresh.Load(ctx, id); err != nil {
+				return s.m.storeFailed(ctx, "load", id, err)
+			}
+		}
 	}
 	return s.adopt(ctx, token, hash, rec, touched)
 }

@@ -71,7 +71,7 @@ func ownerKey(owner string) string {
 // loadIndex reads an owner's index. One that is not there is empty.
 func (m *Manager) loadIndex(ctx context.Context, owner string) (index, error) {
 	ix := index{owner: owner, key: ownerKey(owner)}
-	rec, err := m.b.Load(ctx, ix.key)
+	rec, err := m.fresh.Load(ctx, ix.key)
 	if errors.Is(err, ErrNotFound) {
 		return ix, nil
 	}
@@ -240,7 +240,7 @@ func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead []s
 	var mu sync.Mutex
 	now := m.opts.Now()
 	err = parallel(maps.All(ix.entries), func(id, value string) error {
-		rec, err := m.b.Load(ctx, id)
+		rec, err := m.fresh.Load(ctx, id)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return m.storeFailed(ctx, "list", id, err)
 		}
@@ -322,7 +322,7 @@ func (m *Manager) removeOwned(ctx context.Context, owner, id string) error {
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
 	_, err := m.b.Apply(ctx, id, backend.Patch{
-		If: map[string]string{fieldOwner: owner}, Has: []string{fieldToken}, Remove: true,
+		If: map[string]string{fieldOwner: owner}, Has: []string{fieldToken}, Remove: true, Durable: true,
 	})
 	if errors.Is(err, ErrConflict) {
 		err = ErrNotFound

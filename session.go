@@ -32,6 +32,7 @@ type state struct {
 	sealed bool   // the response has begun
 	quiet  bool   // commits do not touch: it has been touched, or only peeked at
 	peeked bool   // nor does the rotation timer run
+	cached bool   // it may come from a local cache
 	fields map[string]string
 	ttl    time.Duration
 	meta
@@ -268,9 +269,7 @@ func (s *Session) Owner() string {
 }
 
 // AuthenticatedAt returns when the owner logged in, UTC, in whole seconds; the zero time before a login. Only
-// Login sets it, so that a page can ask for a new login before something that matters:
-//
-//	if time.Since(s.AuthenticatedAt()) > 5*time.Minute { … }
+// Login sets it. To ask for a new login before something that matters, see AuthenticatedWithin.
 func (s *Session) AuthenticatedAt() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

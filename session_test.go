@@ -327,7 +327,7 @@ func TestEpoch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m, ctx := mustNew(t, newSpy(), nil), t.Context()
 			s := mustCreate(t, m, map[string]string{"a": "1"})
-			slow := mustPeek(t, m, s)
+			slow, counting := mustPeek(t, m, s), mustPeek(t, m, s)
 			slow.Set("a", "from before")
 			old := s.Token()
 			tt.change(s)
@@ -336,6 +336,9 @@ func TestEpoch(t *testing.T) {
 			}
 			if err := slow.Commit(ctx); !errors.Is(err, session.ErrConflict) {
 				t.Errorf("a change from before = %v, want ErrConflict", err)
+			}
+			if _, err := counting.Increment(ctx, "a", 1); !errors.Is(err, session.ErrConflict) {
+				t.Errorf("a count from before = %v, want ErrConflict", err)
 			}
 			if got := mustPeek(t, m, s).Get("a"); got != "1" {
 				t.Errorf("a = %q, written by a request from before", got)

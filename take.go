@@ -75,7 +75,7 @@ func (s *Session) take(ctx context.Context, name string) (string, bool, error) {
 // hands.
 func (s *Session) reread(ctx context.Context, name string) error {
 	id := s.id()
-	rec, err := s.m.b.Load(ctx, id)
+	rec, err := s.m.fresh.Load(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		s.reset()

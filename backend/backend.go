@@ -23,8 +23,8 @@
 // # Errors
 //
 // [ErrNotFound], [ErrExists], [ErrConflict] and [ErrCounter], tested with errors.Is, say that the call was
-// refused and nothing was written; [ErrUnreadable] that what is stored is no record. Any other error means
-// that the outcome is unknown: the write may have happened or not. A backend, and the client below it, never
+// refused and nothing was written; [ErrUnreadable] that what is stored is no record; [ErrNotReplicated] that the
+// change was made and may yet be lost. Any other error means that the outcome is unknown: the write may have happened or not. A backend, and the client below it, never
 // sends a write again that may have run already, because a counter would count twice.
 package backend
 
@@ -52,6 +52,10 @@ var (
 	// that it cannot decode: another type of value, a time to live that is no number. It is never taken for
 	// "not found", and never overwritten.
 	ErrUnreadable = errors.New("record is unreadable")
+
+	// ErrNotReplicated says that a change was made, but that fewer replicas than the backend is set up to wait
+	// for have acknowledged it in time: a failover may undo it.
+	ErrNotReplicated = errors.New("change is not on enough replicas")
 )
 
 // MaxCounter is the largest magnitude of a counter and of what is added to it, 2⁵³−1: every integer up to it
@@ -106,6 +110,11 @@ type Patch struct {
 
 	// Remove deletes the record, if the conditions hold.
 	Remove bool
+
+	// Durable says that the change must not be undone by a failover: somebody was logged in or out. A backend
+	// that is set up to wait for its replicas does so for a Durable patch, and always for Create and Delete;
+	// others ignore it. See ErrNotReplicated.
+	Durable bool
 }
 
 // Backend keeps records. See the package comment for the rules that hold for all its methods.

@@ -1,0 +1,82 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// This file is about backends with a local cache, see backend.Cacher. What they return may be older than the
+// store: that is good enough for reading, and for nothing that turns somebody away or lets somebody in.
+
+// Fresh reads the session again if it may come from a local cache, so that what was ended or changed on another
+// machine is seen at once; elsewhere it does nothing. What this request has changed stays. ErrNotFound says that
+// the session has ended.
+//
+// Login, Rotate, Take, AuthenticatedWithin and whatever lists or ends sessions read past the cache by themselves.
+func (s *Session) Fresh(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freshen(ctx)
+}
+
+// AuthenticatedWithin reports whether the owner logged in at most d ago, by the store and not by a local cache: to
+// ask for a new login before something that matters. It is false before a login, and if the session has ended;
+// the error is the store's. See OWASP ASVS 5.0, 7.5.1 and 7.5.3.
+//
+//	recent, err := s.AuthenticatedWithin(ctx, 5*time.Minute)
+func (s *Session) AuthenticatedWithin(ctx context.Context, d time.Duration) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.freshen(ctx); err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	return !s.authenticated.IsZero() && s.m.opts.Now().Sub(s.authenticated) <= d, nil
+}
+
+// freshen is refresh, and forgets a session that has ended.
+func (s *Session) freshen(ctx context.Context) error {
+	id := s.id()
+	err := s.refresh(ctx)
+	if errors.Is(err, ErrNotFound) {
+		s.reset()
+		s.cookie = clearCookie
+	}
+	if err != nil {
+		return s.m.storeFailed(ctx, "refresh", id, err)
+	}
+	return nil
+}
+
+// refresh reads a session that may come from a local cache again from the store, and keeps what is pending. It
+// returns ErrNotFound where there is none by now, or none for this token, and the store's errors as they are.
+func (s *Session) refresh(ctx context.Context) error {
+	if !s.stored || !s.cached {
+		return nil
+	}
+	rec, err := s.m.fresh.Load(ctx, s.id())
+	if err != nil {
+		return err
+	}
+	s.cached = false
+	mt, v := s.m.opts.judge(s.m.opts.Now(), rec, hashToken(s.token))
+	switch v {
+	case live:
+	case unreadable:
+		return ErrUnreadable
+	default:
+		return ErrNotFound
+	}
+	for name := range s.dirty {
+		if value, ok := s.fields[name]; ok {
+			rec.Fields[name] = value
+		} else {
+			delete(rec.Fields, name)
+		}
+	}
+	s.fields, s.meta = rec.Fields, mt
+	if !s.newTTL {
+		s.ttl = rec.TTL
+	}
+	return nil
+}
