@@ -65,7 +65,12 @@ func (s *Session) take(ctx context.Context, name string) (string, bool, error) {
 		if !errors.Is(err, ErrConflict) {
 			return "", false, s.notLanded(ctx, true, err)
 		}
-		if err := s.reread(ctx, name); err != nil {
+		if s.cached {
+			err = s.freshen(ctx)
+		} else {
+			err = s.reread(ctx, name)
+		}
+		if err != nil {
 			return "", false, err
 		}
 	}
