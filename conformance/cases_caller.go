@@ -126,11 +126,7 @@ var contextCases = []testCase{
 		rule: ruleContext,
 		run: func(t *trial) {
 			id, none := t.made(fields{"a": "1", "n": "1"}), t.id()
-			canceled, cancel := context.WithCancelCause(t.ctx)
-			cancel(errors.New("a cause, which is not the context's error"))
-			late, stop := context.WithDeadline(t.ctx, time.Now().Add(-time.Second))
-			defer stop()
-			for _, ended := range []context.Context{canceled, late} {
+			for _, ended := range t.endedContexts() {
 				c := t.with(ended)
 				t.stepf("with a context that has ended: %v", ended.Err())
 				c.createFails(none, record(fields{"a": "1"}), ended.Err())
@@ -184,6 +180,15 @@ var contextCases = []testCase{
 			t.wantGone(id)
 		},
 	},
+}
+
+// endedContexts returns a context that was canceled, with a cause, and one whose deadline has passed.
+func (tr *trial) endedContexts() []context.Context {
+	canceled, cancel := context.WithCancelCause(tr.ctx)
+	cancel(errors.New("a cause, which is not the context's error"))
+	late, stop := context.WithDeadline(tr.ctx, time.Now().Add(-time.Second))
+	stop()
+	return []context.Context{canceled, late}
 }
 
 var secondCases = []testCase{

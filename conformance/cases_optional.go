@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -100,8 +99,38 @@ var optionalCases = []testCase{
 		},
 	},
 	{
+		name: "ScanLoopCalls",
+		rule: "The loop may call the backend, to delete what it is given for example.",
+		run: func(t *trial) {
+			s := t.scanner()
+			live := map[string]bool{}
+			for range 60 {
+				live[t.made(nil)] = true
+			}
+			seen := map[string]bool{}
+			for id, err := range s.Scan(t.ctx) {
+				if err != nil {
+					t.failf("Scan failed: %v", err)
+				}
+				if !live[id] || seen[id] {
+					continue // another case's, or yielded again
+				}
+				t.stepf("a loop over Scan is given %s", showID(id))
+				seen[id] = true
+				t.load(id)
+				t.second.apply(id, backend.Patch{Touch: true})
+				t.made(nil)
+				t.delete(id)
+			}
+			if len(seen) != len(live) {
+				t.failf("Scan did not yield %d of %d records, which lived until it did", len(live)-len(seen), len(live))
+			}
+			t.wantScan(nil, seen)
+		},
+	},
+	{
 		name: "ScanContextEnded",
-		rule: "An error is yielded last, with an empty ID.",
+		rule: "An error is yielded last, with an empty ID. A ctx that ends is one.",
 		run: func(t *trial) {
 			s := t.scanner()
 			for range 10 {
@@ -158,19 +187,16 @@ var optionalCases = []testCase{
 	{
 		name: "PingWell",
 		rule: "Ping returns nil if the store answers and lets the backend do all that it needs to, and else an error that says what is wrong.",
+		run:  func(t *trial) { t.wantPing(t.ctx, nil) },
+	},
+	{
+		name: "PingContextEnded",
+		rule: "The rules about contexts hold for it too.",
 		run: func(t *trial) {
-			p, ok := backend.As[backend.Pinger](t.target.Backend)
-			if !ok {
-				t.skip("the backend is no backend.Pinger")
+			for _, ended := range t.endedContexts() {
+				t.wantPing(ended, ended.Err())
 			}
-			err := p.Ping(t.ctx)
-			t.stepf("Ping() = %s", showError(err))
-			t.check("Ping", err, nil)
-			ended, cancel := context.WithDeadline(t.ctx, time.Now().Add(-time.Second))
-			defer cancel()
-			err = p.Ping(ended)
-			t.stepf("Ping() with a context that has ended = %s", showError(err))
-			t.check("Ping", err, context.DeadlineExceeded)
+			t.wantPing(t.ctx, nil)
 		},
 	},
 	{
@@ -209,6 +235,22 @@ func (tr *trial) scanner() backend.Scanner {
 		tr.skip("the backend is no backend.Scanner")
 	}
 	return s
+}
+
+// wantPing expects Ping to return want, or skips the case if the target has no Pinger.
+func (tr *trial) wantPing(ctx context.Context, want error) {
+	p, ok := backend.As[backend.Pinger](tr.target.Backend)
+	if !ok {
+		tr.skip("the backend is no backend.Pinger")
+	}
+	err := p.Ping(ctx)
+	tr.progress.Add(1)
+	if ctx.Err() != nil {
+		tr.stepf("Ping() with a context that has ended: %v = %s", ctx.Err(), showError(err))
+	} else {
+		tr.stepf("Ping() = %s", showError(err))
+	}
+	tr.check("Ping", err, want)
 }
 
 // maxScan is how much a scan may yield before it is taken to be without end.

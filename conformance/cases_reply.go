@@ -16,14 +16,27 @@ var counterCases = []testCase{
 		rule: "Add adds to counters. An absent field counts as 0.",
 		run: func(t *trial) {
 			id := t.made(fields{"n": "40", "neg": "-3", "zero": "0"})
-			adds := map[string]int64{"n": 2, "neg": -4, "zero": -1, "new": 7, "none": 0}
+			adds := map[string]int64{"n": 2, "neg": -4, "zero": -1, "new": 7}
 			t.wantApply(id, backend.Patch{Add: adds}, backend.Record{Fields: fields{
-				"n": "42", "neg": "-7", "zero": "-1", "new": "7", "none": "0",
+				"n": "42", "neg": "-7", "zero": "-1", "new": "7",
 			}})
-			t.wantFields(id, fields{"n": "42", "neg": "-7", "zero": "-1", "new": "7", "none": "0"})
+			t.wantFields(id, fields{"n": "42", "neg": "-7", "zero": "-1", "new": "7"})
 			t.wantApply(id, backend.Patch{Add: map[string]int64{"neg": 7}}, backend.Record{Fields: fields{"neg": "0"}})
 			t.apply(id, backend.Patch{Set: fields{"n": "9"}})
 			t.wantApply(id, backend.Patch{Add: map[string]int64{"n": 1}}, backend.Record{Fields: fields{"n": "10"}})
+		},
+	},
+	{
+		name: "CounterAddsNothing",
+		rule: "An absent field counts as 0. It is there afterwards, whatever is added.",
+		run: func(t *trial) {
+			id := t.made(fields{"n": "5"})
+			t.wantApply(id, backend.Patch{Add: map[string]int64{"new": 0}}, backend.Record{Fields: fields{"new": "0"}})
+			t.apply(id, backend.Patch{Has: []string{"new"}})
+			t.wantFields(id, fields{"n": "5", "new": "0"})
+			p := backend.Patch{Add: map[string]int64{"more": 0, "n": 0}, Load: true}
+			t.wantApply(id, p, record(fields{"n": "5", "new": "0", "more": "0"}))
+			t.wantFields(id, fields{"n": "5", "new": "0", "more": "0"})
 		},
 	},
 	{

@@ -216,7 +216,7 @@ var clientMutants = []mutant{
 	},
 	{
 		name:  "Ping always says that all is well",
-		kills: []string{"PingWell"},
+		kills: []string{"PingContextEnded"},
 		target: func(c *complete) conformance.Target {
 			return conformance.Target{Backend: pinging{c, func(context.Context) error { return nil }}}
 		},

@@ -239,7 +239,7 @@ var scanMutants = []mutant{
 	},
 	{
 		name:  "Scan counts pages while others create and delete",
-		kills: []string{"ScanUnderChurn"},
+		kills: []string{"ScanUnderChurn", "ScanLoopCalls"},
 		target: scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
 				for offset := 0; ; offset += 10 {
@@ -285,6 +285,11 @@ var scanMutants = []mutant{
 		}),
 	},
 	{
+		name:   "Scan keeps the only connection while it yields",
+		kills:  []string{"ScanLoopCalls"},
+		target: oneConnection,
+	},
+	{
 		name:  "Scan ignores its context",
 		kills: []string{"ScanContextEnded"},
 		target: scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {
@@ -327,6 +332,38 @@ var scanMutants = []mutant{
 			return c.Scan(ctx)
 		}),
 	},
+}
+
+// oneConnection makes a target whose calls wait for each other, and for the end of a scan.
+func oneConnection(c *complete) conformance.Target {
+	connection := make(chan struct{}, 1)
+	take := func() func() { connection <- struct{}{}; return func() { <-connection } }
+	calls := alter(func(c *complete) altered {
+		return altered{
+			create: func(ctx context.Context, id string, rec backend.Record) error {
+				defer take()()
+				return c.Create(ctx, id, rec)
+			},
+			load: func(ctx context.Context, id string) (backend.Record, error) {
+				defer take()()
+				return c.Load(ctx, id)
+			},
+			apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+				defer take()()
+				return c.Apply(ctx, id, p)
+			},
+			del: func(ctx context.Context, id string) error {
+				defer take()()
+				return c.Delete(ctx, id)
+			},
+		}
+	})(c)
+	return conformance.Target{Backend: scanner{calls.Backend, func(ctx context.Context) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			defer take()()
+			c.Scan(ctx)(yield)
+		}
+	}}}
 }
 
 // scanning returns a target with another Scan.

@@ -129,9 +129,23 @@ var counterMutants = []mutant{
 	},
 	{
 		name:  "adding 0 writes nothing",
-		kills: []string{"CounterAdds", "CounterCanonical"},
+		kills: []string{"CounterAddsNothing", "CounterCanonical"},
 		target: patching(func(p *backend.Patch) {
 			maps.DeleteFunc(p.Add, func(_ string, delta int64) bool { return delta == 0 })
+		}),
+	},
+	{
+		name:  "adding 0 to an absent counter is replied and not written",
+		kills: []string{"CounterAddsNothing"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			old, _ := c.Load(ctx, id)
+			rec, err := c.Apply(ctx, id, p)
+			for name, delta := range p.Add {
+				if _, ok := old.Fields[name]; err == nil && !ok && delta == 0 {
+					c.edit(id, func(e *entry) { delete(e.Fields, name) })
+				}
+			}
+			return rec, err
 		}),
 	},
 	{name: "counters are read as strconv reads them", kills: []string{"CounterCanonical"}, target: reading(strconvInt)},
