@@ -1,13 +1,49 @@
 package session_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+	rueidisclient "github.com/redis/rueidis"
+
 	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/goredis"
 	"github.com/faeeb396/session/backend/memory"
+	"github.com/faeeb396/session/backend/rueidis"
+	"github.com/faeeb396/session/internal/redistest"
 )
+
+// contender is a backend with what reading the plain hash through the same client costs, nil where there is no
+// client.
+type contender struct {
+	name    string
+	backend backend.Backend
+	plain   func(ctx context.Context, id string) (map[string]string, error)
+}
+
+func contenders(tb testing.TB) []contender {
+	server := redistest.Start(tb, nil)
+	goClient := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	tb.Cleanup(func() { _ = goClient.Close() })
+	ruClient, err := rueidisclient.NewClient(rueidisclient.ClientOption{InitAddress: []string{server.Addr()}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(ruClient.Close)
+	return []contender{
+		{name: "memory", backend: memory.New(nil)},
+		{name: "goredis", backend: goredis.New(goClient, nil), plain: func(ctx context.Context, id string) (map[string]string, error) {
+			return goClient.HGetAll(ctx, "session:"+id).Result()
+		}},
+		{name: "rueidis", backend: rueidis.New(ruClient, nil), plain: func(ctx context.Context, id string) (map[string]string, error) {
+			return ruClient.Do(ctx, ruClient.B().Hgetall().Key("session:"+id).Build()).AsStrMap()
+		}},
+	}
+}
 
 // nullWriter is a response writer that costs nothing but its header.
 type nullWriter struct{ header http.Header }
@@ -16,25 +52,125 @@ func (w *nullWriter) Header() http.Header         { return w.header }
 func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (w *nullWriter) WriteHeader(int)             {}
 
-func BenchmarkRequest(b *testing.B) {
-	m, _ := session.New(memory.New(nil), nil)
-	s, err := m.Create(b.Context(), map[string]string{"username": "andrew", "page_views": "3"}, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
+// request returns a whole request on a session with two fields, from the cookie to the end of the response.
+func request(tb testing.TB, b backend.Backend, opts *session.Options, serve func(ctx context.Context, s *session.Session) error) (do func(), id string) {
+	m := mustNew(tb, b, opts)
+	s := mustCreate(tb, m, map[string]string{"username": "andrew", "page_views": "3"})
 	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, err := m.Get(r)
-		if err != nil || s.Get("username") != "andrew" {
-			b.Error("lost")
+		if err == nil {
+			err = serve(r.Context(), s)
+		}
+		if err != nil {
+			tb.Error(err)
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Cookie", "__Host-sid="+s.Token().Reveal())
 	w := &nullWriter{header: make(http.Header)}
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		clear(w.header)
 		h.ServeHTTP(w, r)
+	}, s.ID()
+}
+
+func readName(_ context.Context, s *session.Session) error {
+	if s.Get("username") != "andrew" {
+		return session.ErrNotFound
+	}
+	return nil
+}
+
+func changeName(_ context.Context, s *session.Session) error { s.Set("username", "andrew"); return nil }
+
+func countView(ctx context.Context, s *session.Session) error {
+	_, err := s.Increment(ctx, "page_views", 1)
+	return err
+}
+
+func BenchmarkRequest(b *testing.B) {
+	for _, c := range contenders(b) {
+		for _, route := range []struct {
+			name  string
+			opts  *session.Options
+			serve func(ctx context.Context, s *session.Session) error
+		}{
+			{"read", nil, readName},
+			{"read, touch at every read", &session.Options{TouchInterval: -1}, readName},
+			{"change", nil, changeName},
+			{"count", nil, countView},
+		} {
+			b.Run(c.name+"/"+route.name, func(b *testing.B) {
+				do, _ := request(b, c.backend, route.opts, route.serve)
+				b.ReportAllocs()
+				for b.Loop() {
+					do()
+				}
+			})
+		}
+		if c.plain == nil {
+			continue
+		}
+		b.Run(c.name+"/plain HGETALL", func(b *testing.B) {
+			_, id := request(b, c.backend, nil, readName)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.plain(b.Context(), id); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// What a whole read request allocates on memory, and beyond the plain HGETALL of the same client on Redis.
+const (
+	mostOnMemory = 10
+	mostOnRedis  = 8
+)
+
+func TestReadRequestAllocations(t *testing.T) {
+	skipUnderRace(t)
+	do, _ := request(t, memory.New(nil), nil, readName)
+	if got := testing.AllocsPerRun(500, do); got > mostOnMemory {
+		t.Errorf("a read request allocates %v times, want at most %d", got, mostOnMemory)
+	}
+}
+
+func TestReadRequestAllocationsOnRedis(t *testing.T) {
+	skipUnderRace(t)
+	for _, c := range contenders(t) {
+		if c.plain == nil {
+			continue
+		}
+		do, id := request(t, c.backend, nil, readName)
+		got := testing.AllocsPerRun(500, do) - testing.AllocsPerRun(500, func() {
+			if _, err := c.plain(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+		})
+		if got > mostOnRedis {
+			t.Errorf("%s: a read request allocates %v times more than HGETALL, want at most %d", c.name, got, mostOnRedis)
+		}
+	}
+}
+
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("the race detector allocates too")
+	}
+}
+
+// A route that ignores the session costs what the middleware costs.
+func TestIgnoredSessionAllocations(t *testing.T) {
+	skipUnderRace(t)
+	m := mustNew(t, memory.New(nil), nil)
+	h := m.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r := httptest.NewRequest("GET", "/", nil)
+	w := &nullWriter{header: make(http.Header)}
+	if got := testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }); got > 3 {
+		t.Errorf("%v allocations, want at most 3", got)
 	}
 }
