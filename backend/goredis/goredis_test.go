@@ -273,33 +273,33 @@ func TestBackendDoesNotClose(t *testing.T) {
 }
 
 func TestEndedContextSendsNothing(t *testing.T) {
-	server := redistest.Shared(t)
-	proxy := redistest.NewProxy(t, server.Addr())
-	s := newStore(t, connect(t, proxy.Addr()), server.Addr(), server.Prefix(t))
-	s.create(t, "x", nil)
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	proxy.ResetCalls()
-	for _, ctx := range []context.Context{canceled, late} {
-		for _, c := range calls {
-			if err := c.call(ctx, s); !errors.Is(err, ctx.Err()) {
-				t.Errorf("%s = %v, want %v", c.name, err, ctx.Err())
+	for _, kind := range clients {
+		t.Run(kind.name, func(t *testing.T) {
+			s, proxy := onProxy(t, kind.connect)
+			for _, ctx := range []context.Context{canceled, late} {
+				for _, c := range calls {
+					if err := c.call(ctx, s); !errors.Is(err, ctx.Err()) {
+						t.Errorf("%s = %v, want %v", c.name, err, ctx.Err())
+					}
+				}
+				if err := s.Ping(ctx); !errors.Is(err, ctx.Err()) {
+					t.Errorf("Ping = %v, want %v", err, ctx.Err())
+				}
+				for _, err := range s.Scan(ctx) {
+					if !errors.Is(err, ctx.Err()) {
+						t.Errorf("Scan = %v, want %v", err, ctx.Err())
+					}
+				}
 			}
-		}
-		if err := s.Ping(ctx); !errors.Is(err, ctx.Err()) {
-			t.Errorf("Ping = %v, want %v", err, ctx.Err())
-		}
-		for _, err := range s.Scan(ctx) {
-			if !errors.Is(err, ctx.Err()) {
-				t.Errorf("Scan = %v, want %v", err, ctx.Err())
+			sent := proxy.Calls()
+			delete(sent, "PING") // the client's own
+			if len(sent) != 0 {
+				t.Errorf("sent %v", sent)
 			}
-		}
-	}
-	sent := proxy.Calls()
-	delete(sent, "PING") // the client's own
-	if len(sent) != 0 {
-		t.Errorf("sent %v", sent)
+		})
 	}
 }

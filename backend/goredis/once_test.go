@@ -228,6 +228,19 @@ func TestServerDown(t *testing.T) {
 	}
 }
 
+// refusing is a client of somebody's own, which fails before go-redis has seen the command.
+type refusing struct{ redis.UniversalClient }
+
+func (refusing) Process(context.Context, redis.Cmder) error { return errors.New("circuit open") }
+
+func TestClientThatRefuses(t *testing.T) {
+	server := redistest.Shared(t)
+	s := newStore(t, refusing{connect(t, server.Addr())}, server.Addr(), server.Prefix(t))
+	for _, c := range calls {
+		wantUnknown(t, c.call(t.Context(), s))
+	}
+}
+
 func TestReadsFromReplicasAreRefused(t *testing.T) {
 	server := redistest.Shared(t)
 	for name, opts := range map[string]*redis.ClusterOptions{

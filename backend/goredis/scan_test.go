@@ -76,8 +76,22 @@ func TestScanYieldsIDsOnly(t *testing.T) {
 	})
 }
 
-func TestScanReachesEveryNode(t *testing.T) {
+func TestScanPages(t *testing.T) {
 	const records = 2500 // more than one SCAN looks at
+	s := onRedis(t)
+	var want []string
+	for i := range records {
+		id := fmt.Sprintf("id%04d", i)
+		s.create(t, id, nil)
+		want = append(want, id)
+	}
+	if diff := cmp.Diff(want, scanned(t, s.Backend)); diff != "" {
+		t.Errorf("mismatch (-want +got):\n%s", diff)
+	}
+}
+
+func TestScanReachesEveryNode(t *testing.T) {
+	const records = 300
 	for _, kind := range []struct {
 		name    string
 		connect func(t *testing.T, addrs ...string) redis.UniversalClient
