@@ -55,6 +55,9 @@ func startCluster(path, dir string, opts *ClusterOptions) (*Cluster, error) {
 	if opts == nil {
 		opts = new(ClusterOptions)
 	}
+	if opts.Node.TLS {
+		return nil, errGroupTLS
+	}
 	timeout := cmp.Or(opts.NodeTimeout, defaultNodeTimeout)
 	node := opts.Node
 	node.Config = append([]string{

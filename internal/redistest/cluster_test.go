@@ -139,7 +139,10 @@ func call(s *redistest.Server, args ...string) (redistest.Reply, error) {
 
 func TestClusterFailsOver(t *testing.T) {
 	c := redistest.StartCluster(t, &redistest.ClusterOptions{
-		Node:        redistest.Options{Config: []string{"maxmemory 50mb"}},
+		Node: redistest.Options{
+			Config: []string{"maxmemory 50mb"},
+			Users:  []redistest.User{{Name: "app", Password: "secret", Rules: "~* +get"}},
+		},
 		NodeTimeout: 1100 * time.Millisecond,
 	})
 	for name, want := range map[string]string{"maxmemory": "52428800", "cluster-node-timeout": "1100"} {
@@ -152,6 +155,8 @@ func TestClusterFailsOver(t *testing.T) {
 	conn := old.Dial(t)
 	do(t, conn, "OK", "SET", key, "v")
 	do(t, conn, "1", "WAIT", "1", "0")
+	do(t, conn, "OK", "AUTH", "app", "secret")
+	do(t, conn, "v", "GET", key)
 	for _, tt := range []struct {
 		name     string
 		down, up func(*redistest.Server)

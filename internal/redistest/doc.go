@@ -11,12 +11,13 @@
 // # Which server
 //
 // [Shared] is one server for all the tests of a test binary, each under a key prefix of its own
-// ([Server.Prefix]). It wants this in the package:
+// ([Server.Prefix]), and [SharedCluster] one cluster. They want this in the package:
 //
 //	func TestMain(m *testing.M) { os.Exit(redistest.Run(m)) }
 //
 // A test that stops the server, changes its configuration, scripts or clients, or counts what it was sent,
-// starts its own with [Start], which takes a tenth of a second.
+// starts its own with [Start], which takes a tenth of a second, with [StartSentinel], which takes half a second,
+// or with [StartCluster], which takes two. A test binary that is killed leaves its temporary folders behind.
 //
 // # Faults
 //

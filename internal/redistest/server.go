@@ -21,6 +21,14 @@ type Options struct {
 	// Persist writes every change to a file before it is acknowledged, so that a server that is stopped or
 	// killed, and restarted, still has its data. Without it, a restarted server is empty.
 	Persist bool
+
+	// Users are users beside the default one, which may do everything without a password. See
+	// [Server.UserURL].
+	Users []User
+
+	// TLS makes the server speak TLS too, at an address of its own, with a certificate for 127.0.0.1 and
+	// localhost. See [Server.TLSAddr] and [Server.TLSConfig]. It is for single servers only.
+	TLS bool
 }
 
 // Server is a running server. Its methods are safe for concurrent use.
@@ -29,6 +37,9 @@ type Server struct {
 	args []string // after the configuration file
 	dir  string
 	port int
+
+	identity *identity // nil without TLS
+	tlsPort  int
 
 	mu     sync.Mutex
 	proc   *process
@@ -53,6 +64,13 @@ func start(path, dir string, opts *Options) (*Server, error) {
 		opts = new(Options)
 	}
 	s := &Server{path: path, dir: dir}
+	if opts.TLS {
+		id, err := newIdentity()
+		if err != nil {
+			return nil, err
+		}
+		s.identity = id
+	}
 	return s, s.start(opts.lines())
 }
 
@@ -61,6 +79,9 @@ func (o *Options) lines() []string {
 	lines := []string{`save ""`, "appendonly no"}
 	if o.Persist {
 		lines = append(lines, "appendonly yes", "appendfsync no")
+	}
+	for _, u := range o.Users {
+		lines = append(lines, u.line())
 	}
 	return append(lines, o.Config...)
 }
@@ -77,8 +98,12 @@ func (s *Server) start(lines []string, offsets ...int) error {
 			return err
 		}
 		s.port = port
+		tls, err := s.tlsLines()
+		if err != nil {
+			return err
+		}
 		head := []string{fmt.Sprintf("port %d", port), "bind 127.0.0.1", "protected-mode yes", "daemonize no"}
-		text := strings.Join(slices.Concat(head, lines), "\n") + "\n"
+		text := strings.Join(slices.Concat(head, tls, lines), "\n") + "\n"
 		if err := os.WriteFile(s.configFile(), []byte(text), 0o600); err != nil {
 			return err
 		}
