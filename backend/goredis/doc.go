@@ -73,7 +73,10 @@
 // Every key stands for itself, without a hash tag, so that a cluster spreads the records over its slots. While
 // slots move, MOVED and ASK are followed. While a master is down, calls on its slots fail, and others do not.
 //
-// Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too.
+// Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too,
+// unless [Options.WaitReplicas] is set. Then Create, Delete and every durable Apply are followed by WAIT on the same
+// connection, and backend.ErrNotReplicated says that a change was made which too few replicas have. The user
+// needs +wait.
 //
 // A Ring does not wait for a shard that is down: it looks for that shard's keys on the others, so that its
 // sessions are not found, and are back, also those that were deleted meanwhile, when the shard is. Prefer a

@@ -1,8 +1,10 @@
 package goredis
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -29,13 +31,24 @@ type Options struct {
 	// use: IDs hold colons, too. A prefix with a hash tag, such as "{app}session:", would put all records
 	// on one node of a cluster.
 	Prefix string
+
+	// WaitReplicas, if positive, has Create, Delete and every durable Apply, a login or a logout, return only
+	// when so many replicas have acknowledged it, and else fail with backend.ErrNotReplicated. If zero, they
+	// return when the master has done it. It takes a *redis.Client, one of Sentinel's too, or a
+	// *redis.ClusterClient; with any other client every method fails, and says why.
+	WaitReplicas int
+
+	// WaitTimeout is how long they wait: less than the client's ReadTimeout. If zero, one second.
+	WaitTimeout time.Duration
 }
 
 // Backend keeps records in Redis. It is safe for concurrent use, and holds nothing that is to be closed.
 type Backend struct {
-	client redis.UniversalClient
-	prefix string
-	unfit  error // why the client cannot be used, or nil
+	client      redis.UniversalClient
+	prefix      string
+	unfit       error // why the client cannot be used, or nil
+	replicas    int
+	waitTimeout time.Duration
 }
 
 var (
@@ -50,9 +63,19 @@ func New(client redis.UniversalClient, opts *Options) *Backend {
 	if client == nil {
 		panic("goredis: New: no client")
 	}
-	b := &Backend{client: client, prefix: redishash.DefaultPrefix, unfit: unfit(client)}
-	if opts != nil && opts.Prefix != "" {
-		b.prefix = opts.Prefix
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	b := &Backend{
+		client:      client,
+		prefix:      cmp.Or(o.Prefix, redishash.DefaultPrefix),
+		unfit:       unfit(client),
+		replicas:    max(0, o.WaitReplicas),
+		waitTimeout: cmp.Or(max(0, o.WaitTimeout), redishash.DefaultWaitTimeout),
+	}
+	if b.replicas > 0 && b.unfit == nil {
+		b.unfit = unfitToWait(client)
 	}
 	return b
 }
@@ -84,10 +107,8 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	if _, err := run(ctx, b.client, redishash.Create(b.prefix+id, &rec), newAny); err != nil {
-		return fail(ctx, opCreate, err)
-	}
-	return nil
+	_, err := write(ctx, b, opCreate, true, redishash.Create(b.prefix+id, &rec), newAny)
+	return err
 }
 
 // Load implements [backend.Backend] with one HGETALL, which is sent again if the connection ends under it.
@@ -114,15 +135,15 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backen
 	counters := redishash.Counters(&p)
 	call := redishash.Apply(b.prefix+id, &p, counters)
 	if p.Load {
-		hash, err := run(ctx, b.client, call, newHash)
+		hash, err := write(ctx, b, opApply, p.Durable, call, newHash)
 		if err != nil {
-			return backend.Record{}, fail(ctx, opApply, err)
+			return backend.Record{}, err
 		}
 		return redishash.Record(opApply, hash)
 	}
-	sums, err := run(ctx, b.client, call, newSums)
+	sums, err := write(ctx, b, opApply, p.Durable, call, newSums)
 	if err != nil {
-		return backend.Record{}, fail(ctx, opApply, err)
+		return backend.Record{}, err
 	}
 	return redishash.Sums(opApply, counters, sums)
 }
@@ -135,7 +156,12 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	if _, err := do(ctx, b.client, newAny(ctx, "del", b.prefix+id)); err != nil {
+	del := func() command[any] { return newAny(ctx, "del", b.prefix+id) }
+	if b.replicas > 0 {
+		_, err := durably(ctx, b, opDelete, b.prefix+id, del, func(error) bool { return false })
+		return err
+	}
+	if _, err := do(ctx, b.client, del()); err != nil {
 		return fail(ctx, opDelete, err)
 	}
 	return nil

@@ -31,12 +31,20 @@ func run(ctx context.Context, client rueidisclient.Client, call *redishash.Call)
 
 // evalsha runs a script that the server may have.
 func evalsha(ctx context.Context, client rueidisclient.Client, call *redishash.Call) rueidisclient.RedisResult {
-	return client.Do(ctx, client.B().Arbitrary("EVALSHA", call.SHA1, "1").Keys(call.Key).Args(call.Args...).Build())
+	return client.Do(ctx, evalshaCommand(client, call))
+}
+
+func evalshaCommand(client rueidisclient.Client, call *redishash.Call) rueidisclient.Completed {
+	return client.B().Arbitrary("EVALSHA", call.SHA1, "1").Keys(call.Key).Args(call.Args...).Build()
 }
 
 // eval runs a script that the server did not have.
 func eval(ctx context.Context, client rueidisclient.Client, call *redishash.Call) rueidisclient.RedisResult {
-	return client.Do(ctx, client.B().Arbitrary("EVAL", call.Source, "1").Keys(call.Key).Args(call.Args...).Build())
+	return client.Do(ctx, evalCommand(client, call))
+}
+
+func evalCommand(client rueidisclient.Client, call *redishash.Call) rueidisclient.Completed {
+	return client.B().Arbitrary("EVAL", call.Source, "1").Keys(call.Key).Args(call.Args...).Build()
 }
 
 func isNoScript(err error) bool {

@@ -78,7 +78,29 @@
 // Every key stands for itself, without a hash tag, so that a cluster spreads the records over its slots. While
 // slots move, MOVED and ASK are followed. While a master is down, calls on its slots fail, and others do not.
 //
-// Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too.
+// Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too,
+// unless [Options.WaitReplicas] is set. Then Create, Delete and every durable Apply are followed by WAIT on the same
+// connection, and backend.ErrNotReplicated says that a change was made which too few replicas have. The user
+// needs +wait.
+//
+// # Local cache
+//
+// With [Options.LocalCache], Load answers from the client's cache of the process, 128 MiB a connection by default
+// (CacheSizeEachConn), and the server tells of each change to what is cached:
+//
+//   - A process sees its own writes at once: for the time of LocalCache after a write, it reads that record past
+//     the cache.
+//   - It sees another process's write when the server's word of it arrives, some tens of microseconds after the
+//     writer's acknowledgement as a rule, and in any case within LocalCache, also where a connection has died
+//     without a sign. So LocalCache is how long a session that was ended elsewhere may live on here: keep it
+//     short, a few seconds.
+//   - When a connection ends, what was cached through it is gone.
+//   - Absent records are not cached. session.Manager reads past the cache (see [Backend.Fresh]) before it turns
+//     anybody away, and for logins, rotations, revocations and lists.
+//
+// Each touch of a session has it read anew: a cache pays with a TouchInterval that is much longer than LocalCache, as
+// the default is, and not at all with a negative one, which reads by a write. The user needs +client|caching,
+// +multi and +exec. NOLOOP in ClientTrackingOptions breaks the first point and must not be set; BCAST is not needed.
 //
 // [rueidis]: https://pkg.go.dev/github.com/redis/rueidis
 package rueidis

@@ -1,7 +1,9 @@
 package rueidis
 
 import (
+	"cmp"
 	"context"
+	"time"
 
 	rueidisclient "github.com/redis/rueidis"
 
@@ -28,18 +30,37 @@ type Options struct {
 	// use: IDs hold colons, too. A prefix with a hash tag, such as "{app}session:", would put all records
 	// on one node of a cluster.
 	Prefix string
+
+	// LocalCache, if positive, has Load answer from a cache in the process, which the server keeps coherent by
+	// telling of changes (CLIENT TRACKING), and is how old a record from it may be at most, whatever happens
+	// to the connection. See the package comment for what that means. If zero, there is no cache. The client
+	// must not have DisableCache set: then nothing is cached.
+	LocalCache time.Duration
+
+	// WaitReplicas, if positive, has Create, Delete and every durable Apply, a login or a logout, return only
+	// when so many replicas have acknowledged it, and else fail with backend.ErrNotReplicated. If zero, they
+	// return when the master has done it.
+	WaitReplicas int
+
+	// WaitTimeout is how long they wait. If zero, one second.
+	WaitTimeout time.Duration
 }
 
 // Backend keeps records in Redis. It is safe for concurrent use, and holds nothing that is to be closed.
 type Backend struct {
-	client rueidisclient.Client
-	prefix string
+	client      rueidisclient.Client
+	prefix      string
+	localCache  time.Duration
+	own         *own // nil without a local cache
+	replicas    int
+	waitTimeout time.Duration
 }
 
 var (
 	_ backend.Backend = (*Backend)(nil)
 	_ backend.Pinger  = (*Backend)(nil)
 	_ backend.Scanner = (*Backend)(nil)
+	_ backend.Cacher  = (*Backend)(nil)
 )
 
 // New returns a backend that uses client, which must not be nil. The client stays the caller's: the backend
@@ -48,9 +69,19 @@ func New(client rueidisclient.Client, opts *Options) *Backend {
 	if client == nil {
 		panic("rueidis: New: no client")
 	}
-	b := &Backend{client: client, prefix: redishash.DefaultPrefix}
-	if opts != nil && opts.Prefix != "" {
-		b.prefix = opts.Prefix
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	b := &Backend{
+		client:      client,
+		prefix:      cmp.Or(o.Prefix, redishash.DefaultPrefix),
+		localCache:  max(0, o.LocalCache),
+		replicas:    max(0, o.WaitReplicas),
+		waitTimeout: cmp.Or(max(0, o.WaitTimeout), redishash.DefaultWaitTimeout),
+	}
+	if b.localCache > 0 {
+		b.own = newOwn(b.localCache)
 	}
 	return b
 }
@@ -60,15 +91,29 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer b.own.note(id)
 	call := redishash.Create(b.prefix+id, &rec)
-	if err := run(ctx, b.client, &call).Error(); err != nil {
+	result, unreplicated := b.write(ctx, opCreate, &call, true)
+	if err := result.Error(); err != nil {
 		return fail(ctx, opCreate, err)
 	}
-	return nil
+	return unreplicated
 }
 
-// Load implements [backend.Backend] with one HGETALL, which is sent again if the connection ends under it.
+// Load implements [backend.Backend] with one HGETALL, which is sent again if the connection ends under it, or from
+// the local cache if there is one.
 func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
+	if b.own == nil || b.own.recent(id) {
+		return b.load(ctx, id)
+	}
+	if err := ctx.Err(); err != nil {
+		return backend.Record{}, err
+	}
+	return b.loadCached(ctx, id)
+}
+
+// load is Load past the local cache.
+func (b *Backend) load(ctx context.Context, id string) (backend.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return backend.Record{}, err
 	}
@@ -88,9 +133,13 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backen
 	if err := ctx.Err(); err != nil {
 		return backend.Record{}, err
 	}
+	defer b.own.note(id)
 	counters := redishash.Counters(&p)
 	call := redishash.Apply(b.prefix+id, &p, counters)
-	result := run(ctx, b.client, &call)
+	result, unreplicated := b.write(ctx, opApply, &call, p.Durable)
+	if unreplicated != nil {
+		return backend.Record{}, unreplicated
+	}
 	if p.Load {
 		hash, err := result.AsStrMap()
 		if err != nil {
@@ -113,10 +162,20 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := do(ctx, b.client, "DEL", b.prefix+id).Error(); err != nil {
+	defer b.own.note(id)
+	if b.replicas == 0 {
+		if err := do(ctx, b.client, "DEL", b.prefix+id).Error(); err != nil {
+			return fail(ctx, opDelete, err)
+		}
+		return nil
+	}
+	result, unreplicated := b.durably(ctx, opDelete, func(c rueidisclient.Client) rueidisclient.Completed {
+		return c.B().Arbitrary("DEL").Keys(b.prefix + id).Build()
+	}, func(error) bool { return false })
+	if err := result.Error(); err != nil {
 		return fail(ctx, opDelete, err)
 	}
-	return nil
+	return unreplicated
 }
 
 // Ping implements [backend.Pinger]. Beside a PING it asks the server, without writing anything, whether it lets

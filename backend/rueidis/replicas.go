@@ -1,0 +1,82 @@
+package rueidis
+
+import (
+	"context"
+	"time"
+
+	rueidisclient "github.com/redis/rueidis"
+
+	"github.com/faeeb396/session/backend/internal/redishash"
+)
+
+// write runs a script, and waits for replicas where that is wanted.
+func (b *Backend) write(ctx context.Context, op string, call *redishash.Call, durable bool) (rueidisclient.RedisResult, error) {
+	if !durable || b.replicas == 0 {
+		return run(ctx, b.client, call), nil
+	}
+	source := false
+	return b.durably(ctx, op, func(c rueidisclient.Client) rueidisclient.Completed {
+		if source {
+			return evalCommand(c, call)
+		}
+		return evalshaCommand(c, call)
+	}, func(err error) bool {
+		missing := isNoScript(err) && !source
+		source = source || missing
+		return missing
+	})
+}
+
+// durably sends the command that build returns, and WAIT after it on the same connection: the server counts the
+// replicas that have what came before on that connection. It sends a command that was not run again, because the
+// server redirects it or because again says so, and none that may have run.
+func (b *Backend) durably(ctx context.Context, op string, build func(rueidisclient.Client) rueidisclient.Completed,
+	again func(error) bool) (rueidisclient.RedisResult, error) {
+	node, asking := b.client, false
+	for sent := 1; ; sent++ {
+		written, acked := b.writeAndWait(ctx, node, build(node), asking)
+		err := written.Error()
+		node, asking = b.client, false
+		reply, ok := rueidisclient.IsRedisErr(err)
+		if ok && sent < redishash.Redirects {
+			if addr, ask := reply.IsAsk(); ask {
+				if n := b.client.Nodes()[addr]; n != nil {
+					node, asking = n, true
+				}
+				continue
+			}
+			if _, moved := reply.IsMoved(); moved && pause(ctx, sent) || again(err) {
+				continue
+			}
+		}
+		if err != nil {
+			return written, nil
+		}
+		n, err := acked.AsInt64()
+		return written, redishash.Replicated(op, n, err, b.replicas, b.waitTimeout)
+	}
+}
+
+// writeAndWait sends a command and WAIT on one connection.
+func (b *Backend) writeAndWait(ctx context.Context, node rueidisclient.Client, write rueidisclient.Completed, asking bool) (
+	written, acked rueidisclient.RedisResult) {
+	conn, release := node.Dedicate()
+	defer release()
+	wait := node.B().Wait().Numreplicas(int64(b.replicas)).Timeout(redishash.Milliseconds(b.waitTimeout)).Build()
+	if asking {
+		results := conn.DoMulti(ctx, node.B().Asking().Build(), write, wait)
+		return results[1], results[2]
+	}
+	results := conn.DoMulti(ctx, write, wait)
+	return results[0], results[1]
+}
+
+// pause gives the client time to see where a slot has moved to, and reports whether ctx has not ended.
+func pause(ctx context.Context, sent int) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Duration(sent) * 20 * time.Millisecond):
+		return true
+	}
+}
