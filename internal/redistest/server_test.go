@@ -46,6 +46,25 @@ func TestServerEndsWithTest(t *testing.T) {
 	awaitNoProcess(t, strconv.Itoa(s.PID()))
 }
 
+// On Linux a server would end with the thread that started it, and a thread ends with a goroutine that is locked
+// to it.
+func TestServerOutlivesThread(t *testing.T) {
+	redistest.Shared(t)              // skips the test where there is no server
+	var servers [3]*redistest.Server // the first may be started by the main thread, which does not end
+	for i := range servers {
+		outcome(t, func(tb testing.TB) {
+			runtime.LockOSThread()
+			servers[i] = redistest.Start(tb, nil)
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	for _, s := range servers {
+		if s == nil || !s.Running() {
+			t.Error("the server has ended")
+		}
+	}
+}
+
 func TestServerStops(t *testing.T) {
 	for _, tt := range []struct {
 		name string
