@@ -102,9 +102,10 @@ func (c *chaos) expect(err error, ok ...error) {
 // All methods at once, for the race detector above all.
 func TestConcurrentCalls(t *testing.T) {
 	for name, opts := range map[string]*memory.Options{
-		"no cap": {MaxRecords: -1},
-		"evict":  {MaxRecords: 25},
-		"fail":   {MaxRecords: 25, FailWhenFull: true},
+		"no cap":      {MaxRecords: -1},
+		"cap not met": {MaxRecords: 1000},
+		"evict":       {MaxRecords: 25},
+		"fail":        {MaxRecords: 25, FailWhenFull: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -57,7 +57,8 @@ func (b *Backend) createFull(s *shard, hash uint32, r record, ttl time.Duration)
 		if done, err := b.create(s, hash, r, ttl, now); done {
 			return err
 		}
-		switch evicted, err := b.evict(s); {
+		first, second := b.earliest()
+		switch evicted, err := b.evict(s, first, second); {
 		case err != nil:
 			return err
 		case evicted:
@@ -88,10 +89,9 @@ func (b *Backend) reserve() bool {
 }
 
 // evict takes the record away that expires first of all, and leaves its place in count to the caller, who
-// holds full and the lock of own. It reports false if that record was gone or had moved when its shard was
-// locked.
-func (b *Backend) evict(own *shard) (bool, error) {
-	first, second := b.earliest()
+// holds full and the lock of own. It is in shard first, if any, and all others have none that expires before
+// second. If that has changed since the caller found it out, evict does nothing and reports false.
+func (b *Backend) evict(own, first *shard, second int64) (bool, error) {
 	if first == nil {
 		return false, nil
 	}

@@ -187,7 +187,7 @@ func TestCapIsExactUnderConcurrentCreates(t *testing.T) {
 		t.Run(fmt.Sprint(most), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := memory.New(&memory.Options{MaxRecords: most})
-				total := flood(t, b, 500, most, func(id string, ttl time.Duration) {
+				total := flood(t, b, 2000, most, func(id string, ttl time.Duration) {
 					if err := b.Create(t.Context(), id, backend.Record{TTL: ttl}); err != nil {
 						t.Errorf("Create: %v", err)
 					}
@@ -209,13 +209,13 @@ func TestCapIsExactUnderConcurrentCreates(t *testing.T) {
 // Exactly as many get a place as there are places, and nobody loses theirs.
 func TestFailWhenFullIsExactUnderConcurrentCreates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const most = 100
+		const most = 10_000
 		b := memory.New(&memory.Options{MaxRecords: most, FailWhenFull: true})
 		var (
 			mu      sync.Mutex
 			created []string
 		)
-		flood(t, b, 100, most, func(id string, ttl time.Duration) {
+		flood(t, b, most/4, most, func(id string, ttl time.Duration) {
 			switch err := b.Create(t.Context(), id, backend.Record{TTL: ttl}); err {
 			case nil:
 				mu.Lock()
@@ -234,6 +234,48 @@ func TestFailWhenFullIsExactUnderConcurrentCreates(t *testing.T) {
 	})
 }
 
+// A record that is put off while a Create is about to evict it is not evicted.
+func TestCreateEvictsByTheLatestDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, calls = 10, 3000
+		b := memory.New(&memory.Options{MaxRecords: most})
+		var wg sync.WaitGroup
+		for w := range 4 {
+			wg.Go(func() {
+				id := fmt.Sprint("hot-", w)
+				for range calls {
+					// Only while this is the deadline of the record may it go.
+					_, err := b.Apply(t.Context(), id, backend.Patch{TTL: time.Second})
+					if err == nil {
+						_, err = b.Apply(t.Context(), id, backend.Patch{TTL: 1000 * time.Hour})
+					}
+					if err != nil {
+						err = b.Create(t.Context(), id, backend.Record{TTL: 1000 * time.Hour})
+					}
+					if err != nil {
+						t.Errorf("Create: %v", err)
+					}
+					if _, err := b.Load(t.Context(), id); err != nil {
+						t.Errorf("Load of a record that expires last = %v", err)
+					}
+				}
+			})
+		}
+		for w := range 2 {
+			wg.Go(func() {
+				for i := range 2 * calls {
+					err := b.Create(t.Context(), fmt.Sprint(w, "-", i), backend.Record{TTL: time.Hour})
+					if err != nil {
+						t.Errorf("Create: %v", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		check(t, b, most)
+	})
+}
+
 // With records coming and going all the time at the cap, every Create comes to an end, the cap holds, and an
 // ID that exists is never created twice.
 func TestCreateAtTheCapUnderChurn(t *testing.T) {
@@ -245,7 +287,7 @@ func TestCreateAtTheCapUnderChurn(t *testing.T) {
 				var wg sync.WaitGroup
 				for w := range workers {
 					wg.Go(func() {
-						for i := range 1500 {
+						for i := range 5000 {
 							id := fmt.Sprint((i*5 + w) % ids)
 							switch (i + w) % 4 {
 							case 0:
@@ -263,7 +305,7 @@ func TestCreateAtTheCapUnderChurn(t *testing.T) {
 							if got := b.Len(); got > most {
 								t.Errorf("Len = %d, want %d at most", got, most)
 							}
-							if i%100 == 0 {
+							if i%500 == 0 {
 								time.Sleep(300 * time.Millisecond)
 							}
 						}

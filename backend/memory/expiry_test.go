@@ -68,9 +68,9 @@ func TestExpiryIsExact(t *testing.T) {
 				age  time.Duration
 				want error
 			}{
-				{name: "before", age: ttl - 1, want: tt.before},
+				{name: "before", age: ttl - time.Nanosecond, want: tt.before},
 				{name: "at", age: ttl, want: tt.after},
-				{name: "after", age: ttl + 1, want: tt.after},
+				{name: "after", age: ttl + time.Nanosecond, want: tt.after},
 			} {
 				synctest.Test(t, func(t *testing.T) {
 					b := memory.New(nil)
@@ -113,11 +113,11 @@ func TestDeadlineMovesOnlyByTouchAndTTL(t *testing.T) {
 				create(t, b, "id", ttl)
 				time.Sleep(4 * time.Second)
 				b.Apply(t.Context(), "id", tt.patch)
-				time.Sleep(tt.want - 1)
+				time.Sleep(tt.want - time.Nanosecond)
 				if _, err := b.Load(t.Context(), "id"); err != nil {
 					t.Fatalf("Load before the deadline: %v", err)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				if _, err := b.Load(t.Context(), "id"); err != backend.ErrNotFound {
 					t.Fatalf("Load at the deadline: %v, want %v", err, backend.ErrNotFound)
 				}
