@@ -3,7 +3,6 @@ package session_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -432,145 +431,6 @@ func TestMaxSessionsRefusesTheLogin(t *testing.T) {
 	})
 }
 
-func TestConcurrentLoginsKeepToMaxSessions(t *testing.T) {
-	eachStore(t, func(t *testing.T, b backend.Backend) {
-		for _, refuse := range []bool{false, true} {
-			m := mustNew(t, b, &session.Options{MaxSessions: 3, RefuseLogin: refuse, OnEvent: new(events).hook})
-			owner := fmt.Sprint("concurrent", refuse)
-			var ok, refused atomic.Int32
-			var wg sync.WaitGroup
-			for range 20 {
-				wg.Go(func() {
-					switch _, err := tryLogin(m, owner); {
-					case err == nil:
-						ok.Add(1)
-					case errors.Is(err, session.ErrTooManySessions) && refuse, errors.Is(err, session.ErrConflict) && !refuse:
-						refused.Add(1)
-					default:
-						t.Errorf("login = %v", err)
-					}
-				})
-			}
-			wg.Wait()
-			// Where the oldest are ended, a login may push out one that then fails by itself.
-			got := len(listed(t, m, owner))
-			if got > 3 || got < 1 || refuse && got != 3 {
-				t.Errorf("refuse %v: %d live sessions, want 3", refuse, got)
-			}
-			if refuse && ok.Load() != 3 {
-				t.Errorf("%d logins succeeded, want 3", ok.Load())
-			}
-		}
-	})
-}
-
-func TestLoginWhileAllAreRevoked(t *testing.T) {
-	eachStore(t, func(t *testing.T, b backend.Backend) {
-		m := mustNew(t, b, &session.Options{OnEvent: new(events).hook})
-		for round := range 20 {
-			owner := fmt.Sprint("racer", round)
-			for range 3 {
-				login(t, m, owner)
-			}
-			var during []*session.Session
-			var mu sync.Mutex
-			var wg sync.WaitGroup
-			revoking := make(chan struct{})
-			for range 4 {
-				wg.Go(func() {
-					for {
-						s, err := tryLogin(m, owner)
-						select {
-						case <-revoking: // may have completed after the end
-							return
-						default:
-						}
-						if err == nil {
-							mu.Lock()
-							during = append(during, s)
-							mu.Unlock()
-						} else if !errors.Is(err, session.ErrConflict) {
-							t.Errorf("login = %v", err)
-						}
-						time.Sleep(time.Millisecond)
-					}
-				})
-			}
-			time.Sleep(2 * time.Millisecond)
-			_, err := m.RevokeAll(t.Context(), owner)
-			close(revoking)
-			if err != nil {
-				t.Errorf("RevokeAll = %v", err)
-			}
-			mu.Lock()
-			completed := slices.Clone(during)
-			mu.Unlock()
-			for _, s := range completed {
-				if alive(t, m, s) {
-					t.Error("a login that completed before the end of RevokeAll is alive")
-				}
-			}
-			wg.Wait()
-			// Whatever lives is listed.
-			ids := listed(t, m, owner)
-			for _, s := range during {
-				if alive(t, m, s) && !slices.Contains(ids, s.ID()) {
-					t.Error("a live session is not listed")
-				}
-			}
-		}
-	})
-}
-
-// Each step of a login in turn meets an end of all sessions just before it.
-func TestRevokeAllBetweenTheStepsOfALogin(t *testing.T) {
-	for _, existing := range []bool{false, true} {
-		for step := range 4 {
-			b := newSpy()
-			ev := new(events)
-			m, ctx := mustNew(t, b, &session.Options{OnEvent: ev.hook}), t.Context()
-			login(t, m, "andrew")
-			s := m.NewSession()
-			if existing {
-				s = mustCreate(t, m, map[string]string{"a": "1"})
-			}
-			calls := 0
-			interrupt := &stepper{Backend: b, before: func() {
-				if calls++; calls == step+1 {
-					if _, err := m.RevokeAll(ctx, "andrew"); err != nil {
-						t.Error(err)
-					}
-				}
-			}}
-			racing := mustNew(t, interrupt, &session.Options{OnEvent: ev.hook})
-			if existing {
-				var err error
-				if s, err = racing.Load(ctx, s.Token()); err != nil {
-					t.Fatal(err)
-				}
-			} else {
-				s = racing.NewSession()
-			}
-			calls = 0
-			s.Login("andrew")
-			err := s.Commit(ctx)
-			switch {
-			case err == nil && s.Exists() && alive(t, m, s):
-				if ids := listed(t, m, "andrew"); !slices.Contains(ids, s.ID()) {
-					t.Errorf("existing %v, step %d: the session lives and is not listed", existing, step)
-				}
-				if step > 0 && calls > step {
-					t.Errorf("existing %v, step %d: the login survives an end that came after its link", existing, step)
-				}
-			case err != nil && !errors.Is(err, session.ErrConflict):
-				t.Errorf("existing %v, step %d: %v", existing, step, err)
-			case err != nil && (s.Exists() || !s.Token().IsZero()):
-				t.Errorf("existing %v, step %d: failed, and still has a session", existing, step)
-			}
-		}
-	}
-}
-
 // stepper calls before ahead of each call.
 type stepper struct {
 	backend.Backend
@@ -585,31 +445,4 @@ func (s *stepper) Create(ctx context.Context, id string, rec backend.Record) err
 func (s *stepper) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
 	s.before()
 	return s.Backend.Apply(ctx, id, p)
-}
-
-func TestOwnerIndexStoreErrors(t *testing.T) {
-	b := newSpy()
-	m, ctx := mustNew(t, b, &session.Options{OnEvent: new(events).hook}), t.Context()
-	s := login(t, m, "andrew")
-	b.fail = map[string]error{"Load": errStore, "Apply": errStore, "Create": errStore, "Delete": errStore}
-	for name, do := range map[string]func() error{
-		"login":         func() error { _, err := tryLogin(m, "andrew"); return err },
-		"sessions":      func() error { _, err := m.Sessions(ctx, "andrew"); return err },
-		"revoke":        func() error { return m.Revoke(ctx, "andrew", s.ID()) },
-		"revoke all":    func() error { _, err := m.RevokeAll(ctx, "andrew"); return err },
-		"revoke others": func() error { _, err := s.RevokeOthers(ctx); return err },
-	} {
-		if err := do(); !errors.Is(err, errStore) || errors.Is(err, session.ErrNotFound) {
-			t.Errorf("%s = %v, want the store's error", name, err)
-		}
-	}
-	// What could not be ended is still listed.
-	b.fail = map[string]error{"Apply": errStore}
-	if _, err := m.RevokeAll(ctx, "andrew"); !errors.Is(err, errStore) {
-		t.Errorf("RevokeAll = %v", err)
-	}
-	b.fail = nil
-	if got := listed(t, m, "andrew"); !slices.Contains(got, s.ID()) {
-		t.Errorf("listed = %q, without the one that lives", got)
-	}
 }
