@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -177,4 +178,20 @@ func TestOwnerIndexStoreErrors(t *testing.T) {
 	if got := listed(t, m, "andrew"); !slices.Contains(got, s.ID()) {
 		t.Errorf("listed = %q, without the one that lives", got)
 	}
+}
+
+// stepper calls before ahead of each call.
+type stepper struct {
+	backend.Backend
+	before func()
+}
+
+func (s *stepper) Create(ctx context.Context, id string, rec backend.Record) error {
+	s.before()
+	return s.Backend.Create(ctx, id, rec)
+}
+
+func (s *stepper) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	s.before()
+	return s.Backend.Apply(ctx, id, p)
 }

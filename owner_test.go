@@ -430,19 +430,3 @@ func TestMaxSessionsRefusesTheLogin(t *testing.T) {
 		}
 	})
 }
-
-// stepper calls before ahead of each call.
-type stepper struct {
-	backend.Backend
-	before func()
-}
-
-func (s *stepper) Create(ctx context.Context, id string, rec backend.Record) error {
-	s.before()
-	return s.Backend.Create(ctx, id, rec)
-}
-
-func (s *stepper) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
-	s.before()
-	return s.Backend.Apply(ctx, id, p)
-}
