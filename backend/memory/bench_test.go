@@ -102,11 +102,7 @@ func BenchmarkApplyIndex(b *testing.B) {
 	for _, fields := range []int{10, 100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("fields=%d", fields), func(b *testing.B) {
 			m := memory.New(nil)
-			rec := backend.Record{TTL: time.Hour, Fields: make(map[string]string)}
-			for i := range fields {
-				rec.Fields[sessionID(i)] = "1795509449"
-			}
-			if err := m.Create(b.Context(), "owner", rec); err != nil {
+			if err := m.Create(b.Context(), "owner", index(fields)); err != nil {
 				b.Fatal(err)
 			}
 			set := backend.Patch{Set: map[string]string{"new": "1795509449"}, Touch: true}
@@ -121,6 +117,19 @@ func BenchmarkApplyIndex(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func BenchmarkLoadIndex(b *testing.B) {
+	m := memory.New(nil)
+	if err := m.Create(b.Context(), "owner", index(10_000)); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Load(b.Context(), "owner"); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"math"
 	"runtime"
 	"time"
 
@@ -66,7 +65,8 @@ func (b *Backend) createFull(s *shard, hash uint32, r record, ttl time.Duration)
 			s.insert(hash, r, deadline(now, ttl))
 			return nil
 		}
-		// Records came, went or moved meanwhile. Those that did it may need the processor to get done.
+		// Records came, went or moved meanwhile. Who did that may need this processor to get done: it has
+		// reserved the last place, for example, and not used it yet.
 		runtime.Gosched()
 	}
 }
@@ -112,7 +112,7 @@ func (b *Backend) evict(own, first *shard, second int64) (bool, error) {
 // earliest returns the shard with the earliest deadline, nil if all are empty, and the earliest deadline of
 // all others.
 func (b *Backend) earliest() (first *shard, second int64) {
-	least, second := int64(never), int64(math.MaxInt64)
+	least, second := int64(never), int64(never)
 	for i := range b.shards {
 		switch due := b.shards[i].due.Load(); {
 		case due < least:

@@ -10,8 +10,8 @@ import (
 // at each change. It is packed again when it has shrunk to smallSize. The two are apart so that a record at
 // the limit does not change its form all the time.
 const (
-	largeSize = 4 << 10
-	smallSize = 2 << 10
+	largeSize = 2 << 10
+	smallSize = 1 << 10
 )
 
 // large holds the fields of a large record. It changes in place, under the lock of the shard.

@@ -15,7 +15,7 @@
 // keeping one of them keeps the memory of the whole record. A change of a field writes the record anew, and a
 // touch writes nothing but a deadline.
 //
-// A record whose fields take more than 4 KiB is a map instead, so that a change of one field costs the same
+// A record whose fields take more than 2 KiB is a map instead, so that a change of one field costs the same
 // however many others there are; one of 10 000 fields changes as fast as a small one. Load copies that map
 // while it holds the lock, and so delays writes of the same shard by about a millisecond for 10 000 fields.
 //

@@ -72,9 +72,9 @@ func (r packed) ttl() time.Duration {
 
 // toMap returns the fields in a new map. Its strings are parts of r.
 func (r packed) toMap() map[string]string {
-	_, n, _ := r.header()
+	_, n, rest := r.header()
 	fields := make(map[string]string, n)
-	for c := r.fields(); c.next(); {
+	for c := (cursor{rest: rest}); c.next(); {
 		fields[c.name] = c.value
 	}
 	return fields
