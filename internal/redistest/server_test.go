@@ -1,6 +1,7 @@
 package redistest_test
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"runtime"
@@ -143,22 +144,25 @@ func TestStartReportsLog(t *testing.T) {
 func TestMissingProgram(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
+		program  string
 		required string
 		start    func(testing.TB)
 	}{
 		{name: "skip", start: func(tb testing.TB) { redistest.Start(tb, nil) }},
 		{name: "skip shared", start: func(tb testing.TB) { redistest.Shared(tb) }},
+		{name: "skip other", program: "other", start: func(tb testing.TB) { redistest.Start(tb, nil) }},
 		{name: "required", required: "1", start: func(tb testing.TB) { redistest.Start(tb, nil) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("PATH", t.TempDir())
-			t.Setenv("SESSION_TEST_REDIS_SERVER", "")
+			t.Setenv("SESSION_TEST_REDIS_SERVER", tt.program)
 			t.Setenv("SESSION_TEST_REQUIRE_SERVERS", tt.required)
 			skip, fatal := outcome(t, tt.start)
 			if tt.required == "1" {
 				skip, fatal = fatal, skip
 			}
-			if !strings.Contains(skip, "apt-get install redis-server") || fatal != "" {
+			no := "no " + cmp.Or(tt.program, "redis-server") + " on PATH"
+			if !strings.Contains(skip, no) || !strings.Contains(skip, "apt-get install redis-server") || fatal != "" {
 				t.Errorf("outcome = %q and %q, want only the first, with what to install", skip, fatal)
 			}
 		})
