@@ -36,16 +36,9 @@ func (b *Backend) durably(ctx context.Context, op string, build func(rueidisclie
 	for sent := 1; ; sent++ {
 		written, acked := b.writeAndWait(ctx, node, build(node), asking)
 		err := written.Error()
-		node, asking = b.client, false
-		reply, ok := rueidisclient.IsRedisErr(err)
-		if ok && sent < redishash.Redirects {
-			if addr, ask := reply.IsAsk(); ask {
-				if n := b.client.Nodes()[addr]; n != nil {
-					node, asking = n, true
-				}
-				continue
-			}
-			if _, moved := reply.IsMoved(); moved && pause(ctx, sent) || again(err) {
+		if sent < redishash.Redirects {
+			var redirected bool
+			if node, asking, redirected = b.redirect(err); redirected && (node != b.client || pause(ctx, sent)) || again(err) {
 				continue
 			}
 		}
@@ -55,6 +48,28 @@ func (b *Backend) durably(ctx context.Context, op string, build func(rueidisclie
 		n, err := acked.AsInt64()
 		return written, redishash.Replicated(op, n, err, b.replicas, b.waitTimeout)
 	}
+}
+
+// redirect returns where a command is to be sent to that failed with err, and whether it is: to the node that the
+// server names, since the client looks where slots are by now only after a while, or through the client if that
+// does not know the node.
+func (b *Backend) redirect(err error) (node rueidisclient.Client, asking, redirected bool) {
+	node = b.client
+	reply, ok := rueidisclient.IsRedisErr(err)
+	if !ok {
+		return node, false, false
+	}
+	addr, ask := reply.IsAsk()
+	if !ask {
+		var moved bool
+		if addr, moved = reply.IsMoved(); !moved {
+			return node, false, false
+		}
+	}
+	if n := b.client.Nodes()[addr]; n != nil {
+		return n, ask, true
+	}
+	return node, false, true
 }
 
 // writeAndWait sends a command and WAIT on one connection.
