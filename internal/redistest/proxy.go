@@ -35,6 +35,9 @@ type Proxy struct {
 
 // NewProxy returns a proxy on loopback before the server at addr. It is closed when the test ends, with its
 // connections. The server need not run: without it, connections are closed at once.
+//
+// The nodes of a cluster, and Sentinel, name the servers' own addresses to clients. A test that wants a proxy
+// before each gives its client a dialer that puts the proxies' addresses in their place.
 func NewProxy(tb testing.TB, addr string) *Proxy {
 	tb.Helper()
 	l, err := net.Listen("tcp", address(0))
