@@ -34,13 +34,15 @@ type active struct {
 	PageViews     *int64            `json:"page_views,omitempty"`
 }
 
+// timeLayout is how the store writes times. They are UTC.
+const timeLayout = "2006-01-02T15:04:05+00:00"
+
 // describe returns what the demo says of s.
 func describe(s *session.Session) active {
-	const layout = "2006-01-02T15:04:05+00:00" // the stored one
 	configured, left := seconds(s.TTL()), seconds(s.Remaining())
 	fields := map[string]string{
-		"created_at":       s.CreatedAt().Format(layout),
-		"last_accessed_at": s.LastAccessedAt().Format(layout),
+		"created_at":       s.CreatedAt().Format(timeLayout),
+		"last_accessed_at": s.LastAccessedAt().Format(timeLayout),
 		"session_ttl":      strconv.FormatInt(configured, 10),
 	}
 	for name, value := range s.All() {
@@ -73,6 +75,9 @@ func (a *api) show(w http.ResponseWriter, r *http.Request) {
 		read = a.sessions.Peek
 	}
 	s, err := read(r.Context(), token)
+	if err == nil {
+		err = a.settle(w, r, s)
+	}
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		a.sessions.ClearCookie(w.Header())
@@ -100,18 +105,46 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, problem)
 		return
 	}
+	remember, problem := formRemember(r)
+	if problem != "" {
+		fail(w, http.StatusBadRequest, problem)
+		return
+	}
 	if err := a.end(r); err != nil {
 		failStore(w, err)
 		return
 	}
-	// Logging in is the first page view, as in the guide.
-	s, err := a.sessions.Create(r.Context(), map[string]string{"username": name, "page_views": "1"}, ttl)
+	s := a.sessions.NewSession()
+	s.Login(name)
+	s.SetLabel(browserLabel(r.UserAgent()))
+	s.Set("username", name)
+	s.Set("page_views", "1") // logging in is the first page view, as in the guide
+	if remember {
+		s.Remember()
+	}
+	err := s.SetTTL(ttl)
+	if err == nil {
+		err = s.Commit(r.Context())
+	}
 	if err != nil {
 		failStore(w, err)
 		return
 	}
 	a.sessions.WriteCookie(w.Header(), s)
 	answer(w, http.StatusOK, describe(s))
+}
+
+// settle lets the rotation timer of a session that was just used do what is due, which is seldom anything and
+// then costs a round trip, and tells the client of a new token. The session may have ended meanwhile.
+func (a *api) settle(w http.ResponseWriter, r *http.Request, s *session.Session) error {
+	if err := s.Commit(r.Context()); err != nil {
+		return err
+	}
+	if !s.Exists() {
+		return session.ErrNotFound
+	}
+	a.sessions.WriteCookie(w.Header(), s)
+	return nil
 }
 
 // end ends the session that the request's cookie names, if there is one.
@@ -133,6 +166,9 @@ func (a *api) increment(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, err := a.sessions.Increment(r.Context(), token, "page_views", 1)
+	if err == nil {
+		err = a.settle(w, r, s)
+	}
 	if err != nil {
 		a.failChange(w, err)
 		return
@@ -156,6 +192,9 @@ func (a *api) setTTL(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, err := a.sessions.SetTTL(r.Context(), token, ttl)
+	if err == nil {
+		err = a.settle(w, r, s)
+	}
 	if err != nil {
 		a.failChange(w, err)
 		return
@@ -200,6 +239,8 @@ func failStore(w http.ResponseWriter, err error) {
 		fail(w, http.StatusConflict, "The stored page_views is not a number that can be counted up")
 	case errors.Is(err, session.ErrUnreadable):
 		fail(w, http.StatusInternalServerError, "The stored session cannot be read")
+	case errors.Is(err, session.ErrConflict):
+		fail(w, http.StatusConflict, "Another request ended or changed the session first")
 	case timedOut(err):
 		fail(w, http.StatusServiceUnavailable, "The session store does not answer")
 	default:

@@ -170,6 +170,9 @@ func TestDeadSession(t *testing.T) {
 		{"POST", "/increment", "", 401, `{"error": "Session expired"}`, clearsCookie},
 		{"POST", "/ttl", "ttl=5", 401, `{"error": "Session expired"}`, clearsCookie},
 		{"POST", "/logout", "", 200, `{"authenticated": false}`, clearsCookie},
+		{"GET", "/sessions", "", 200, noSessions, keepsCookie},
+		{"POST", "/sessions/end", "id=AAAAAAAAAAAAAAAA", 401, `{"error": "Session expired"}`, clearsCookie},
+		{"POST", "/sessions/end-others", "", 401, `{"error": "Session expired"}`, clearsCookie},
 	} {
 		t.Run(tt.method+tt.path, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -234,7 +237,7 @@ func TestLoginLeavesOthersAlone(t *testing.T) {
 func TestLoginRefusedKeepsOldSession(t *testing.T) {
 	c := newClient(t, newStore())
 	id := c.login(nil)
-	for _, form := range []string{"ttl=0", "username=" + strings.Repeat("x", 65), "ttl=%zz", strings.Repeat("x", maxForm+1)} {
+	for _, form := range []string{"ttl=0", "username=" + strings.Repeat("x", 65), "remember=maybe", "ttl=%zz", strings.Repeat("x", maxForm+1)} {
 		got := c.post("/login", form)
 		if got.Code < 400 {
 			t.Errorf("POST /login %.20q = %d", form, got.Code)
@@ -280,6 +283,7 @@ func TestStoreFailure(t *testing.T) {
 		for _, route := range [][3]string{
 			{"GET", "/session", ""}, {"GET", "/session?refresh=false", ""}, {"POST", "/increment", ""},
 			{"POST", "/ttl", "ttl=9"}, {"POST", "/logout", ""}, {"POST", "/login", ""},
+			{"GET", "/sessions", ""}, {"POST", "/sessions/end", "id=AAAAAAAAAAAAAAAA"}, {"POST", "/sessions/end-others", ""},
 		} {
 			t.Run(tt.name+route[1], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -322,7 +326,7 @@ func TestIncrementOfWhatIsNoCounter(t *testing.T) {
 func TestStoreFailureIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	b := newStore()
-	h, err := newServer(b, "memory", slog.New(slog.NewTextHandler(&log, nil)))
+	h, err := newServer(b, settings{store: "memory"}, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,10 +34,16 @@ type response struct {
 	Body   string
 }
 
-// newClient returns a client of a demo on b.
+// newClient returns a client of a demo on b that replaces no tokens.
 func newClient(t testing.TB, b backend.Backend) *client {
 	t.Helper()
-	h, err := newServer(b, "memory", slog.New(slog.DiscardHandler))
+	return newRotating(t, b, 0)
+}
+
+// newRotating returns a client of a demo on b that replaces tokens of an age.
+func newRotating(t testing.TB, b backend.Backend, age time.Duration) *client {
+	t.Helper()
+	h, err := newServer(b, settings{store: "memory", rotate: age}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("newServer: %v", err)
 	}
@@ -124,7 +131,7 @@ func (r response) wantJSON(t testing.TB, code int, golden, id string) {
 // wantError compares an answer with an error of the demo.
 func (r response) wantError(t testing.TB, code int, message string) {
 	t.Helper()
-	r.wantJSON(t, code, `{"error": `+quoteJSON(message)+`}`, "")
+	r.wantJSON(t, code, `{"error": `+quoteJSON(message)+`}`, "ID")
 }
 
 func quoteJSON(s string) string {
@@ -177,7 +184,7 @@ func (s *store) Delete(ctx context.Context, id string) error {
 	return s.Backend.Delete(ctx, id)
 }
 
-// ids returns the IDs of the records in the store.
+// ids returns the IDs of the sessions in the store.
 func (s *store) ids(t testing.TB) []string {
 	t.Helper()
 	var ids []string
@@ -185,7 +192,9 @@ func (s *store) ids(t testing.TB) []string {
 		if err != nil {
 			t.Fatalf("Scan: %v", err)
 		}
-		ids = append(ids, id)
+		if !strings.HasPrefix(id, "owner:") {
+			ids = append(ids, id)
+		}
 	}
 	return ids
 }

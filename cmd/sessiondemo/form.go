@@ -20,6 +20,8 @@ const (
 	badTTL      = "TTL must be a whole number greater than 0."
 	longTTL     = "TTL must be at most 31536000 seconds, a year."
 	badUsername = "Username must be text of at most 64 characters."
+	badRemember = "Remember must be on or off."
+	badID       = "ID must name the session to end."
 )
 
 // readForm reads a form of bounded size into r.PostForm, or answers what is wrong with it. A request without a
@@ -73,4 +75,16 @@ func formTTL(r *http.Request, byDefault time.Duration) (ttl time.Duration, probl
 		return 0, badTTL
 	}
 	return time.Duration(n) * time.Second, ""
+}
+
+// formRemember reports whether the form asks for a session that outlives the browser: a checkbox that is ticked
+// is sent as on. If problem is not empty, it says what is wrong with it.
+func formRemember(r *http.Request) (remember bool, problem string) {
+	switch r.PostForm.Get("remember") {
+	case "on", "true", "1":
+		return true, ""
+	case "", "off", "false", "0":
+		return false, ""
+	}
+	return false, badRemember
 }

@@ -1,12 +1,15 @@
 // Command sessiondemo is a small web application on top of package session, after the demo of Redis's session
-// guide: start a session, count page views, change its time to live, watch it expire, log out.
+// guide: start a session, count page views, change its time to live, watch it expire, log out; and, beyond the
+// guide, a list of a user's sessions, which can be ended, "remember me" and tokens that are replaced on a timer.
 //
 //	sessiondemo                               sessions in memory, http://127.0.0.1:8080/
 //	sessiondemo -backend goredis              in Redis on 127.0.0.1:6379, through go-redis
 //	sessiondemo -backend rueidis -redis-url redis://user:password@host:6379/0
+//	sessiondemo -rotate 10s                   replaces tokens that are 10 seconds old
 //
 // It listens on the loopback interface alone. The cookie is the guide's plain "sid", which also travels over
-// plain HTTP: this is a demo, and session.CookieOptions says what to use instead.
+// plain HTTP: this is a demo, and session.CookieOptions says what to use instead. There are no passwords either:
+// whoever gives the same name is the same user.
 //
 // The exit status is 0 after Ctrl-C or SIGTERM, 2 for a command line that makes no sense, and 1 if the store or
 // the port cannot be used.
@@ -65,7 +68,7 @@ func run(ctx context.Context, args []string, log io.Writer) error {
 	}
 	defer closeStore()
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	handler, err := newServer(b, f.store.backend, logger)
+	handler, err := newServer(b, settings{store: f.store.backend, rotate: f.rotate}, logger)
 	if err != nil {
 		return err
 	}
@@ -79,8 +82,9 @@ func run(ctx context.Context, args []string, log io.Writer) error {
 
 // demoFlags is the command line.
 type demoFlags struct {
-	port  int
-	store storeFlags
+	port   int
+	rotate time.Duration
+	store  storeFlags
 }
 
 // parseFlags reads the command line. It returns flag.ErrHelp after showing the flags on log, and a usageError
@@ -90,6 +94,7 @@ func parseFlags(args []string, log io.Writer) (demoFlags, error) {
 	flags := flag.NewFlagSet("sessiondemo", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // one line for an error, from exitStatus
 	flags.IntVar(&f.port, "port", 8080, "TCP `port` to listen on, on the loopback interface; 0 picks a free one")
+	flags.DurationVar(&f.rotate, "rotate", 5*time.Minute, "`age` at which a token is replaced, at least 1s; 0 for never")
 	f.store.register(flags)
 	err := flags.Parse(args)
 	switch {
@@ -104,6 +109,8 @@ func parseFlags(args []string, log io.Writer) (demoFlags, error) {
 		return f, usageError{fmt.Errorf("unexpected argument %q", flags.Arg(0))}
 	case f.port < 0 || f.port > 65535:
 		return f, usageError{fmt.Errorf("-port %d: must be 0 to 65535", f.port)}
+	case f.rotate != 0 && f.rotate < time.Second:
+		return f, usageError{fmt.Errorf("-rotate %v: must be 0 or at least 1s", f.rotate)}
 	}
 	if err := f.store.check(flags); err != nil {
 		return f, usageError{err}

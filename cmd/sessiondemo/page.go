@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"net/http"
 	"time"
@@ -43,19 +44,39 @@ func readAsset(name string) (*asset, error) {
 	return newAsset(name, body), nil
 }
 
-// readIndex returns the page itself, which names the store. That is not part of the API's answers.
-func readIndex(store string) (*asset, error) {
+// readIndex returns the page itself, which says how the demo is set up. That is not part of the API's answers.
+func readIndex(set settings) (*asset, error) {
 	t, err := template.ParseFS(page, "page/index.html")
 	if err != nil {
 		return nil, err
 	}
 	var body bytes.Buffer
 	data := struct {
-		Store string
-		Redis bool
-	}{Store: storeLabels[store], Redis: store != "memory"}
+		Store  string
+		Redis  bool
+		Rotate string // "" for never
+	}{Store: storeLabels[set.store], Redis: set.store != "memory"}
+	if set.rotate != 0 {
+		data.Rotate = words(set.rotate)
+	}
 	if err := t.Execute(&body, data); err != nil {
 		return nil, err
 	}
 	return newAsset("index.html", body.Bytes()), nil
+}
+
+// words returns a duration as people say it.
+func words(d time.Duration) string {
+	for _, unit := range []struct {
+		is   time.Duration
+		name string
+	}{{time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		switch {
+		case d == unit.is:
+			return "one " + unit.name
+		case d > unit.is && d%unit.is == 0:
+			return fmt.Sprintf("%d %ss", d/unit.is, unit.name)
+		}
+	}
+	return d.String()
 }

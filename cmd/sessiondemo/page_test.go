@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestStaticFiles(t *testing.T) {
@@ -57,7 +58,7 @@ func TestPageNamesStore(t *testing.T) {
 		"memory": "<strong>memory</strong>", "goredis": "<strong>Redis through go-redis</strong>",
 		"rueidis": "<strong>Redis through rueidis</strong>",
 	} {
-		h, err := newServer(newStore(), store, slog.New(slog.DiscardHandler))
+		h, err := newServer(newStore(), settings{store: store}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,6 +76,25 @@ func TestPageNamesStore(t *testing.T) {
 		seen[got.Header.Get("ETag")] = true
 		if body := c.get("/session").Body; body != anonymous {
 			t.Errorf("-backend %s: GET /session = %s", store, body)
+		}
+	}
+}
+
+func TestPageNamesRotation(t *testing.T) {
+	for _, tt := range []struct {
+		rotate time.Duration
+		want   string // "" for nothing
+	}{
+		{rotate: 0},
+		{rotate: time.Second, want: "one second old"},
+		{rotate: 90 * time.Second, want: "90 seconds old"},
+		{rotate: 5 * time.Minute, want: "5 minutes old"},
+		{rotate: time.Hour, want: "one hour old"},
+		{rotate: 1500 * time.Millisecond, want: "1.5s old"},
+	} {
+		got := newRotating(t, newStore(), tt.rotate).get("/").Body
+		if said := strings.Contains(got, "is replaced at the next use"); said != (tt.want != "") || !strings.Contains(got, tt.want) {
+			t.Errorf("-rotate %v: said: %v, want %q", tt.rotate, said, tt.want)
 		}
 	}
 }

@@ -26,13 +26,16 @@ func TestRunOnRedis(t *testing.T) {
 			key := "session:" + id
 
 			fields := server.Do(t, "HGETALL", key).Map()
-			for _, name := range []string{"created_at", "last_accessed_at", "session_token"} {
+			for _, name := range []string{"created_at", "last_accessed_at", "session_authenticated_at", "session_token"} {
 				if fields[name] == "" {
 					t.Errorf("%s: no %s in %v", key, name, fields)
 				}
 				delete(fields, name)
 			}
-			want := map[string]string{"username": "andrew", "page_views": "1", "session_ttl": "600"}
+			want := map[string]string{
+				"username": "andrew", "page_views": "1", "session_ttl": "600",
+				"session_owner": "andrew", "session_epoch": "1", "session_label": "A Go program",
+			}
 			if diff := cmp.Diff(want, fields); diff != "" {
 				t.Errorf("%s mismatch (-want +got):\n%s", key, diff)
 			}

@@ -143,6 +143,10 @@ func TestFlags(t *testing.T) {
 		{"-port x", "-port"},
 		{"-port -1", "-port -1"},
 		{"-port 65536", "-port 65536"},
+		{"-rotate x", "-rotate"},
+		{"-rotate 60", "-rotate"},
+		{"-rotate -1m", "-rotate -1m0s: must be 0 or at least 1s"},
+		{"-rotate 999ms", "-rotate 999ms: must be 0 or at least 1s"},
 		{"-backend redis", `-backend "redis": must be memory, goredis or rueidis`},
 		{"-backend=", `-backend ""`},
 		{"-backend goredis -redis-port 0", "-redis-port 0: must be 1 to 65535"},
@@ -185,7 +189,7 @@ func TestHelpListsFlags(t *testing.T) {
 	if status := exitStatus(run(t.Context(), []string{"-h"}, &log), &log); status != 0 {
 		t.Errorf("exit status %d, want 0", status)
 	}
-	for _, flag := range []string{"-port", "-backend", "-redis-host", "-redis-port", "-redis-url"} {
+	for _, flag := range []string{"-port", "-rotate", "-backend", "-redis-host", "-redis-port", "-redis-url"} {
 		if !strings.Contains(log.String(), "\n  "+flag) {
 			t.Errorf("no %s in:\n%s", flag, log.String())
 		}

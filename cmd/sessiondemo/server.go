@@ -19,11 +19,19 @@ const (
 	storeTimeout = 3 * time.Second
 )
 
-// newServer returns the demo on b. store is the value of the flag -backend that stands for b, for the page.
-func newServer(b backend.Backend, store string, logger *slog.Logger) (http.Handler, error) {
+// settings say how the demo is set up, for newServer and for the page.
+type settings struct {
+	store  string        // the value of the flag -backend
+	rotate time.Duration // the age at which a token is replaced, 0 for never
+}
+
+// newServer returns the demo on b, for which set.store stands.
+func newServer(b backend.Backend, set settings, logger *slog.Logger) (http.Handler, error) {
 	sessions, err := session.New(b, &session.Options{
 		IdleTimeout:     defaultTTL,
 		AbsoluteTimeout: maxTTL,
+		RotateInterval:  set.rotate,
+		RotateGrace:     rotateGrace(set.rotate),
 		StoreTimeout:    storeTimeout,
 		Cookie:          session.CookieOptions{Name: "sid", InsecurePlainHTTP: true},
 		OnEvent:         session.LogEvents(logger),
@@ -31,7 +39,7 @@ func newServer(b backend.Backend, store string, logger *slog.Logger) (http.Handl
 	if err != nil {
 		return nil, err
 	}
-	mux, err := routes(&api{sessions}, store)
+	mux, err := routes(&api{sessions}, set)
 	if err != nil {
 		return nil, err
 	}
@@ -42,14 +50,23 @@ func newServer(b backend.Backend, store string, logger *slog.Logger) (http.Handl
 	return secure(csrf.Handler(deadline(mux))), nil
 }
 
+// rotateGrace returns for how long a token that was replaced is still good for requests under way: the usual
+// time, or less where tokens are replaced more often than that.
+func rotateGrace(rotate time.Duration) time.Duration {
+	if rotate == 0 {
+		return 0
+	}
+	return min(rotate, session.DefaultRotateGrace)
+}
+
 // routes returns the handler of all paths.
-func routes(a *api, store string) (http.Handler, error) {
+func routes(a *api, set settings) (http.Handler, error) {
 	mux := http.NewServeMux()
 	handle := func(method, path string, h http.Handler) {
 		mux.Handle(method+" "+path, h)
 		mux.HandleFunc(path, wrongMethod(method))
 	}
-	index, err := readIndex(store)
+	index, err := readIndex(set)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +84,9 @@ func routes(a *api, store string) (http.Handler, error) {
 	handle("POST", "/increment", http.HandlerFunc(a.increment))
 	handle("POST", "/ttl", http.HandlerFunc(a.setTTL))
 	handle("POST", "/logout", http.HandlerFunc(a.logout))
+	handle("GET", "/sessions", http.HandlerFunc(a.list))
+	handle("POST", "/sessions/end", http.HandlerFunc(a.endOne))
+	handle("POST", "/sessions/end-others", http.HandlerFunc(a.endOthers))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		fail(w, http.StatusNotFound, "Not Found")
 	})

@@ -3,17 +3,18 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestMethods(t *testing.T) {
-	pages := []string{"/", "/index.html", "/style.css", "/app.js", "/session"}
-	actions := []string{"/login", "/increment", "/ttl", "/logout"}
+	pages := []string{"/", "/index.html", "/style.css", "/app.js", "/session", "/sessions"}
+	actions := []string{"/login", "/increment", "/ttl", "/logout", "/sessions/end", "/sessions/end-others"}
 	methods := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"}
 	for _, path := range append(pages, actions...) {
 		allow := "GET, HEAD"
-		if path != "/session" && strings.Contains(strings.Join(actions, " "), path) && path != "/" {
+		if slices.Contains(actions, path) {
 			allow = "POST"
 		}
 		for _, method := range methods {
@@ -42,7 +43,7 @@ func TestMethods(t *testing.T) {
 func TestUnknownPath(t *testing.T) {
 	c := newClient(t, newStore())
 	for _, path := range []string{
-		"/nope", "/session/", "/session/x", "/login/", "/Login", "/index.htm", "/page/", "/page/app.js",
+		"/nope", "/session/", "/session/x", "/sessions/", "/sessions/x", "/login/", "/Login", "/index.htm", "/page/", "/page/app.js",
 		"/app.js/", "/favicon.ico", "/%3Cscript%3E", "/%2e%2e/server.go", "/.git/config",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
@@ -67,13 +68,13 @@ func TestCrossOrigin(t *testing.T) {
 		{name: "other origin", header: map[string]string{"Origin": "http://evil.example"}},
 		{name: "opaque origin", header: map[string]string{"Origin": "null"}},
 	} {
-		for _, path := range []string{"/login", "/increment", "/ttl", "/logout"} {
+		for _, path := range []string{"/login", "/increment", "/ttl", "/logout", "/sessions/end", "/sessions/end-others"} {
 			t.Run(tt.name+path, func(t *testing.T) {
 				b := newStore()
 				c := newClient(t, b)
-				c.login(nil)
+				id := c.login(nil)
 				before := b.calls.Load()
-				r := request("POST", path, "ttl=5")
+				r := request("POST", path, "ttl=5&id="+id)
 				for name, value := range tt.header {
 					r.Header.Set(name, value)
 				}

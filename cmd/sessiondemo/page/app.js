@@ -4,13 +4,17 @@
 
 const $ = (id) => document.getElementById(id);
 const patience = 8000; // ms to wait for an answer
+const pace = 2000; // ms between two looks at the server
 
 // What the page knows of the session on show.
 let shown = null; // its public ID, null without one
+let usedAt = ""; // when it was last used, as the server writes it
 let endsAt = 0; // when it expires, by performance.now(); 0 when no countdown runs
 let lifetime = 0; // its time to live, in seconds
 let warned = false; // of its end being near
 let busy = false; // a request is under way
+let turn = 0; // counts the beginnings and ends of actions
+let silent = false; // the server did not answer the last look
 
 // say shows a message and tells screen readers. An empty text takes the last one away.
 function say(text, isError = false) {
@@ -26,10 +30,7 @@ function row(name, text) {
   head.scope = "row";
   head.textContent = name;
   if (isReserved(name)) {
-    const tag = document.createElement("span");
-    tag.className = "tag";
-    tag.textContent = "reserved";
-    head.append(" ", tag);
+    head.append(" ", tag("reserved"));
   }
   value.dir = "auto";
   // A time may break before its hour.
@@ -60,8 +61,11 @@ function render(state, moveFocus) {
 
 function fill(state, switched) {
   const { ttl, ...fields } = state.session;
+  // The server counts in whole seconds: as long as nobody uses the session, the countdown goes on as it is.
+  const news = switched || !endsAt || fields.last_accessed_at !== usedAt || state.configured_ttl !== lifetime;
+  if (news) endsAt = performance.now() + Math.max(1, state.ttl) * 1000;
+  usedAt = fields.last_accessed_at;
   lifetime = state.configured_ttl;
-  endsAt = performance.now() + Math.max(1, state.ttl) * 1000;
   $("who").textContent = fields.username ?? "";
   $("views").textContent = fields.page_views ?? "";
   $("session-id").textContent = state.session_id;
@@ -74,8 +78,68 @@ function fill(state, switched) {
   tick();
 }
 
+// item returns a line of the list of sessions. Its countdown is drawn by tick.
+function item(s) {
+  const line = document.createElement("li");
+  const about = document.createElement("div");
+  const part = (className, text) => {
+    const p = document.createElement("p");
+    p.className = className;
+    p.textContent = text;
+    about.append(p);
+    return p;
+  };
+  const name = part("name", named(s));
+  if (s.current) name.append(" ", tag("this one"));
+  if (s.remembered) name.append(" ", tag("remembered"));
+  part("hint", `Last used ${when(s.last_used)}`);
+  const ends = part("hint ends", "");
+  if (!s.current) ends.dataset.at = performance.now() + s.ttl * 1000;
+  line.append(about);
+  if (!s.current) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "plain";
+    button.textContent = "End";
+    button.setAttribute("aria-label", `End the session of ${named(s)}, last used ${when(s.last_used)}`);
+    button.addEventListener("click", () => endOne(s));
+    line.append(button);
+  }
+  line.dataset.state = JSON.stringify([s.id, s.last_used, s.expires, s.label, s.remembered, s.current]);
+  return line;
+}
+
+// list shows a user's sessions. Lines of which nothing is new stay, with the focus that they may have.
+function list(sessions) {
+  const old = new Map([...$("sessions").children].map((line) => [line.dataset.state, line]));
+  const focused = $("sessions").contains(document.activeElement);
+  const lines = sessions.map(item).map((line) => old.get(line.dataset.state) ?? line);
+  const same = lines.length === old.size && lines.every((line, i) => line === $("sessions").children[i]);
+  if (!same) $("sessions").replaceChildren(...lines);
+  if (focused && !$("sessions").contains(document.activeElement)) $("sessions-title").focus({ preventScroll: true });
+  $("end-others").hidden = sessions.length < 2;
+  tick();
+}
+
+const named = (s) => s.label || "another program";
+
+function tag(text) {
+  const span = document.createElement("span");
+  span.className = "tag";
+  span.textContent = text;
+  return span;
+}
+
+// when returns a time as people here write it, with the day only if that is another one.
+function when(time) {
+  const at = new Date(time);
+  const today = at.toDateString() === new Date().toDateString();
+  return today ? at.toLocaleTimeString() : at.toLocaleString();
+}
+
 function stop() {
   endsAt = 0;
+  $("sessions").replaceChildren();
   warn(false);
 }
 
@@ -92,6 +156,12 @@ function tick() {
   $("countdown").classList.toggle("late", late);
   put("countdown-hint", left === 0 ? "The time is over." : late ? "Use it now, or it ends." : "Each use starts the countdown over.");
   warn(late && left > 0, Math.ceil(left));
+  for (const line of $("sessions").querySelectorAll(".ends")) {
+    const at = Number(line.dataset.at ?? endsAt);
+    const rest = Math.max(0, Math.ceil((at - performance.now()) / 1000));
+    const text = `Ends in ${clock(rest)[0]}${rest < 100 ? " s" : ""} if nobody uses it`;
+    if (line.textContent !== text) line.textContent = text;
+  }
   if (left === 0 && !busy) {
     endsAt = 0;
     look();
@@ -150,25 +220,28 @@ async function ask(method, path, form) {
 async function once(work) {
   if (busy) return;
   busy = true;
+  turn++;
   document.body.setAttribute("aria-busy", "true");
   try {
     await work();
   } finally {
     busy = false;
+    turn++;
     document.body.removeAttribute("aria-busy");
   }
 }
 
 // act has the server do something and shows what came of it. done is the message for success, field the input
 // that a bad request is about.
-function act(method, path, { form = null, done, field = null }) {
-  return once(async () => {
+async function act(method, path, { form = null, done, field = null }) {
+  await once(async () => {
     const { status, body } = await ask(method, path, form);
     const end = ended();
     if (field) problem(field, "");
     if (status === 200) {
       const lost = shown !== null && !body.authenticated && path !== "/logout";
-      render(body, true);
+      if (body.authenticated && body.sessions) list(body.sessions);
+      else render(body, true);
       say(lost ? end : done(body), lost);
     } else if (status === 401) {
       render({ authenticated: false }, true);
@@ -181,30 +254,59 @@ function act(method, path, { form = null, done, field = null }) {
       say(failure(status, body), true);
     }
   });
+  await watch();
+}
+
+// watch looks, without using anything, whether this user's sessions are still those on show: another browser may
+// have come, or have ended this one.
+async function watch() {
+  if (shown === null) return;
+  const answer = await peek("/sessions");
+  if (answer === null) return;
+  const { status, body } = answer;
+  if (status !== 200) {
+    if (!silent) say(failure(status, body), true);
+    silent = true;
+    return;
+  }
+  if (silent) say("The server answers again.");
+  silent = false;
+  if (body.authenticated) list(body.sessions);
+  const mine = body.sessions.find((s) => s.current);
+  if (mine?.id !== shown || mine.last_used !== usedAt) await look();
 }
 
 // look shows how the session stands now, without using it: another window, or another program, may have used or
 // ended it meanwhile.
-function look() {
-  return once(async () => {
-    const before = shown;
-    const { status, body } = await ask("GET", "/session?refresh=false");
-    const end = ended();
-    if (status !== 200) {
-      say(failure(status, body), true);
-      return;
-    }
-    const focused = $("active").contains(document.activeElement);
-    render(body, focused);
-    if (before !== null && shown === null) say(end, true);
-    if (before !== null && shown !== null && before !== shown) say("Another session was started in this browser.");
-  });
+async function look() {
+  const before = shown;
+  const answer = await peek("/session?refresh=false");
+  if (answer === null) return;
+  const { status, body } = answer;
+  const end = ended();
+  if (status !== 200) {
+    say(failure(status, body), true);
+    return;
+  }
+  const focused = $("active").contains(document.activeElement);
+  render(body, focused);
+  if (before !== null && shown === null) say(end, true);
+  if (before !== null && shown !== null && before !== shown) say("Another session was started in this browser.");
 }
 
-// ended says that the session on show is gone. Only if its time is over, it has expired; else somebody ended it,
-// in another window for example.
+// peek asks beside whatever else goes on. The answer is null if an action was under way, or began, meanwhile: that
+// one knows better.
+async function peek(path) {
+  if (busy) return null;
+  const now = turn;
+  const answer = await ask("GET", path);
+  return now === turn ? answer : null;
+}
+
+// ended says that the session on show is gone. Only if its time is over, to a second, it has expired; else somebody
+// ended it, in another window for example.
 function ended() {
-  const over = performance.now() >= endsAt;
+  const over = performance.now() >= endsAt - 1000;
   return over ? "Your session has expired. Start a new one." : "Your session has been ended elsewhere. Start a new one.";
 }
 
@@ -241,11 +343,22 @@ $("change-ttl").addEventListener("submit", (event) => {
 $("logout").addEventListener("click", () => {
   act("POST", "/logout", { done: () => "You are logged out. The session is gone from the store." });
 });
+const endOne = (s) => {
+  act("POST", "/sessions/end", { form: { id: s.id }, done: () => `The session of ${named(s)} is ended.` });
+};
+$("end-others").addEventListener("click", () => {
+  act("POST", "/sessions/end-others", {
+    done: ({ ended: n }) => (n === 1 ? "One other session is ended." : `${n} other sessions are ended.`),
+  });
+});
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && shown !== null) look();
+  if (!document.hidden) watch();
 });
 
 setInterval(tick, 250);
+setInterval(() => {
+  if (!document.hidden) watch();
+}, pace);
 
 // Opening the page uses the session. A server that does not answer leaves the form to try again with.
 once(async () => {
@@ -256,4 +369,4 @@ once(async () => {
     $("start").hidden = false;
     say(failure(status, body), true);
   }
-});
+}).then(watch);
