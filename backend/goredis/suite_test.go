@@ -15,19 +15,52 @@ import (
 
 // open connects with the settings that the package comment gives.
 func open(tb testing.TB, c redissuite.Config) backend.Backend {
-	var client redis.UniversalClient = redis.NewClient(&redis.Options{Addr: c.Addrs[0], ContextTimeoutEnabled: true})
-	if c.Cluster {
-		client = redis.NewClusterClient(&redis.ClusterOptions{
-			Addrs: c.Addrs, ContextTimeoutEnabled: true, ClusterStateReloadInterval: time.Second,
-		})
+	return newBackend(openClient(tb, c), c)
+}
+
+// openPipelined is open with an auto-pipelined client.
+func openPipelined(tb testing.TB, c redissuite.Config) backend.Backend {
+	auto, err := openClient(tb, c).AutoPipeline()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = client.Close() })
+	tb.Cleanup(func() { _ = auto.Close() })
+	return newBackend(auto, c)
+}
+
+func newBackend(client redis.UniversalClient, c redissuite.Config) backend.Backend {
 	return goredis.New(client, &goredis.Options{
 		Prefix: c.Prefix, WaitReplicas: c.WaitReplicas, WaitTimeout: c.WaitTimeout,
 	})
 }
 
+func openClient(tb testing.TB, c redissuite.Config) redis.UniversalClient {
+	opts := &redis.UniversalOptions{
+		Addrs: c.Addrs, IsClusterMode: c.Cluster, MasterName: c.Sentinel,
+		Username: c.User.Name, Password: c.User.Password, TLSConfig: c.TLS,
+		ContextTimeoutEnabled: !c.Defaults,
+	}
+	var client redis.UniversalClient
+	if c.Cluster {
+		cluster := opts.Cluster()
+		if !c.Defaults {
+			cluster.ClusterStateReloadInterval = time.Second
+		}
+		client = redis.NewClusterClient(cluster)
+	} else {
+		client = redis.NewUniversalClient(opts)
+	}
+	tb.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
 func TestDurable(t *testing.T) { redissuite.Durable(t, open) }
+
+func TestFailover(t *testing.T) { redissuite.Failover(t, open) }
+
+func TestCluster(t *testing.T) { redissuite.Cluster(t, open) }
+
+func TestClusterAutoPipelined(t *testing.T) { redissuite.ClusterCalls(t, openPipelined) }
 
 func TestWaitReplicasNeedsAClientThatCan(t *testing.T) {
 	server := redistest.Shared(t)
