@@ -67,12 +67,13 @@ func TestRedis(t *testing.T) {
 		})
 		t.Run(name+", replies are lost", func(t *testing.T) {
 			proxy := redistest.NewProxy(t, server.Addr())
+			var faults []*redistest.Injection
 			for i := range 60 {
 				fault := redistest.DropReply
 				if i%3 == 2 {
 					fault = redistest.CutReply
 				}
-				proxy.Inject(redistest.Fault{Command: "EVALSHA", Skip: 20 * (i + 1), Do: fault})
+				faults = append(faults, proxy.Inject(redistest.Fault{Command: "EVALSHA", Skip: 20 * (i + 1), Do: fault}))
 			}
 			// Few records more than calls under way: every lost reply leaves two possibilities open for good.
 			var ids []string
@@ -80,6 +81,13 @@ func TestRedis(t *testing.T) {
 				ids = append(ids, fmt.Sprint("lost", i))
 			}
 			linear.Check(t, linear.Options{Operations: 3000, IDs: ids}, open(t, server.Prefix(t), proxy.Addr()))
+			lost := 0
+			for _, f := range faults {
+				lost += f.Hits()
+			}
+			if lost < 20 {
+				t.Errorf("only %d replies were lost", lost)
+			}
 		})
 	}
 	t.Run("both", func(t *testing.T) {

@@ -47,10 +47,10 @@ type output struct {
 
 // state is a record: a text field, empty if it is absent, and a counter.
 type state struct {
-	live  bool
-	text  string
-	n     int64
-	hasN  bool
+	live bool
+	text string
+	n    int64
+	hasN bool
 }
 
 const (
