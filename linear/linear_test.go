@@ -107,13 +107,12 @@ func TestClusterWhileASlotMoves(t *testing.T) {
 			stop := make(chan struct{})
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				for i := 0; ; i++ {
+				for {
 					select {
 					case <-stop:
 						return
 					default:
-						masters := cluster.Masters(t)
-						cluster.MigrateSlot(t, slot, masters[i%len(masters)])
+						cluster.MigrateSlot(t, slot, another(cluster.Masters(t), cluster.MasterOf(t, prefix)))
 					}
 				}
 			})
@@ -124,6 +123,16 @@ func TestClusterWhileASlotMoves(t *testing.T) {
 			wg.Wait()
 		})
 	}
+}
+
+// another returns a server that is not this one.
+func another(servers []*redistest.Server, this *redistest.Server) *redistest.Server {
+	for _, s := range servers {
+		if s.Addr() != this.Addr() {
+			return s
+		}
+	}
+	return nil
 }
 
 // broken is a correct backend in memory with a bug.
