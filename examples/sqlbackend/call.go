@@ -31,6 +31,23 @@ func (b *Backend) call(ctx context.Context, what string, do func(context.Context
 	return nil
 }
 
+// write is call for a transaction that writes. SQLite has one of them at a time and makes the others poll, which may
+// keep one waiting for very long: here they queue.
+func (b *Backend) write(ctx context.Context, what string, do func(context.Context) error) error {
+	return b.call(ctx, what, func(ctx context.Context) error {
+		if b.writer == nil {
+			return do(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case b.writer <- struct{}{}:
+			defer func() { <-b.writer }()
+			return do(ctx)
+		}
+	})
+}
+
 // contended reports whether err says that the database has changed nothing, because of other transactions at the
 // same time. A connection that was lost says no such thing.
 func contended(err error) bool {

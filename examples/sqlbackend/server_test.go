@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package sqlbackend_test
 
@@ -16,23 +16,32 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// postgresDSN returns the data source name of a PostgreSQL server that is the tests' own and runs until they end.
-// Without the programs of a server, it skips the test, or fails it if SESSION_TEST_REQUIRE_SERVERS is 1.
+// postgresDSN returns the data source name of a new database, on a PostgreSQL server that is the tests' own and runs
+// until they end. Without the programs of a server, it skips the test, or fails it if SESSION_TEST_REQUIRE_SERVERS
+// is 1.
 func postgresDSN(t *testing.T) string {
 	t.Helper()
-	dsn, err := server.dsn()
+	err := server.started()
 	switch {
 	case errors.Is(err, exec.ErrNotFound) && os.Getenv("SESSION_TEST_REQUIRE_SERVERS") != "1":
 		t.Skipf("%v; install a PostgreSQL server to run this test (Debian: apt-get install postgresql)", err)
 	case err != nil:
 		t.Fatal(err)
 	}
-	return dsn
+	db, err := sql.Open("pgx", server.dsn("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	name := fmt.Sprintf("test%d", server.databases.Add(1))
+	mustExec(t, db, "CREATE DATABASE "+name)
+	return server.dsn(name)
 }
 
 var server postgres
@@ -49,34 +58,41 @@ func TestMain(m *testing.M) {
 // postgres is a server with a data directory of its own, started when it is first asked for.
 type postgres struct {
 	once sync.Once
-	url  string
 	err  error
 
-	dir string
-	cmd *exec.Cmd
-	log bytes.Buffer
+	dir  string
+	port int
+	cmd  *exec.Cmd
+	log  bytes.Buffer
+
+	databases atomic.Int64 // How many have been created.
 }
 
-func (p *postgres) dsn() (string, error) {
-	p.once.Do(func() { p.url, p.err = p.start() })
-	return p.url, p.err
+// started starts the server, the first time.
+func (p *postgres) started() error {
+	p.once.Do(func() { p.err = p.start() })
+	return p.err
 }
 
-func (p *postgres) start() (string, error) {
+func (p *postgres) dsn(database string) string {
+	return fmt.Sprintf("postgres://session@127.0.0.1:%d/%s?sslmode=disable", p.port, database)
+}
+
+func (p *postgres) start() error {
 	bin, err := findPostgres()
 	if err != nil {
-		return "", err
+		return err
 	}
 	asUser, owner, err := serverUser()
 	if err != nil {
-		return "", err
+		return err
 	}
 	if p.dir, err = os.MkdirTemp("", "sqlbackend"); err != nil {
-		return "", err
+		return err
 	}
 	if owner >= 0 {
 		if err := os.Chown(p.dir, owner, -1); err != nil {
-			return "", err
+			return err
 		}
 	}
 	data := filepath.Join(p.dir, "data")
@@ -84,42 +100,40 @@ func (p *postgres) start() (string, error) {
 		"--no-locale", "--no-sync", "--no-instructions")
 	initdb.Dir, initdb.SysProcAttr = p.dir, asUser
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("initdb: %w\n%s", err, out)
+		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 
 	// A free port may be taken by somebody else until the server has it.
 	for range 3 {
-		var url string
-		if url, err = p.listen(filepath.Join(bin, "postgres"), data, asUser); err == nil {
-			return url, nil
+		if err = p.listen(filepath.Join(bin, "postgres"), data, asUser); err == nil {
+			return nil
 		}
 		p.kill()
 	}
-	return "", fmt.Errorf("postgres: %w\n%s", err, p.log.Bytes())
+	return fmt.Errorf("postgres: %w\n%s", err, p.log.Bytes())
 }
 
 // listen starts the server on a free port of the loopback interface and waits until it answers.
-func (p *postgres) listen(program, data string, asUser *syscall.SysProcAttr) (string, error) {
-	port, err := freePort()
-	if err != nil {
-		return "", err
+func (p *postgres) listen(program, data string, asUser *syscall.SysProcAttr) error {
+	var err error
+	if p.port, err = freePort(); err != nil {
+		return err
 	}
 	p.log.Reset()
-	p.cmd = exec.Command(program, "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1",
+	p.cmd = exec.Command(program, "-D", data, "-p", strconv.Itoa(p.port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=200")
 	p.cmd.Dir, p.cmd.SysProcAttr = p.dir, asUser
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		p.cmd = nil
-		return "", err
+		return err
 	}
-	url := fmt.Sprintf("postgres://session@127.0.0.1:%d/postgres?sslmode=disable", port)
-	return url, answers(url)
+	return answers(p.dsn("postgres"))
 }
 
 // answers waits until a server answers, for up to 30 seconds.
-func answers(url string) error {
-	db, err := sql.Open("pgx", url)
+func answers(dsn string) error {
+	db, err := sql.Open("pgx", dsn)
 	if err != nil {
 		return err
 	}
@@ -176,11 +190,12 @@ func findPostgres() (string, error) {
 	return "", fmt.Errorf("no programs postgres and initdb: %w", exec.ErrNotFound)
 }
 
-// serverUser returns who the server is to run as, and the ID of that user: PostgreSQL refuses to run as root. If the
-// tests do not run as root either, they are nil and -1.
+// serverUser returns how to start the server, and the ID of the user that it is to run as: PostgreSQL refuses to run as
+// root. If the tests do not run as root either, that is -1. The server ends when the tests die before it.
 func serverUser() (*syscall.SysProcAttr, int, error) {
+	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
 	if os.Geteuid() != 0 {
-		return nil, -1, nil
+		return attr, -1, nil
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
@@ -197,8 +212,8 @@ func serverUser() (*syscall.SysProcAttr, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	credential := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	return &syscall.SysProcAttr{Credential: credential}, int(uid), nil
+	attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return attr, int(uid), nil
 }
 
 func freePort() (int, error) {

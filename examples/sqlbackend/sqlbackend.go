@@ -28,6 +28,7 @@
 package sqlbackend
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -51,6 +52,7 @@ type Backend struct {
 	sql       statements
 	isolation sql.IsolationLevel
 	timeout   time.Duration
+	writer    chan struct{} // Holds the turn of a writer. Nil where any number may write at once.
 }
 
 var (
@@ -61,17 +63,21 @@ var (
 
 // NewSQLite returns a backend on db, a SQLite database with the table of [SQLiteSchema]. The caller closes db.
 func NewSQLite(db *sql.DB, opts *Options) *Backend {
-	return newBackend(db, sqlite, sql.LevelDefault, opts)
+	b := newBackend(db, sqlite, opts)
+	b.writer = make(chan struct{}, 1)
+	return b
 }
 
 // NewPostgreSQL returns a backend on db, a PostgreSQL database with the table of [PostgreSQLSchema]. The caller
 // closes db.
 func NewPostgreSQL(db *sql.DB, opts *Options) *Backend {
-	return newBackend(db, postgreSQL, sql.LevelReadCommitted, opts)
+	b := newBackend(db, postgreSQL, opts)
+	b.isolation = sql.LevelReadCommitted
+	return b
 }
 
-func newBackend(db *sql.DB, d dialect, isolation sql.IsolationLevel, opts *Options) *Backend {
-	b := &Backend{db: db, sql: d.statements(), isolation: isolation, timeout: 5 * time.Second}
+func newBackend(db *sql.DB, d dialect, opts *Options) *Backend {
+	b := &Backend{db: db, sql: d.statements(), timeout: 5 * time.Second}
 	if opts != nil && opts.Timeout > 0 {
 		b.timeout = opts.Timeout
 	}
@@ -80,7 +86,7 @@ func newBackend(db *sql.DB, d dialect, isolation sql.IsolationLevel, opts *Optio
 
 // Create stores a new record under id.
 func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) error {
-	return b.call(ctx, "create", func(ctx context.Context) error {
+	return b.write(ctx, "create", func(ctx context.Context) error {
 		n, err := exec(ctx, b.db, b.sql.create, id, encode(rec.Fields), seconds(rec.TTL))
 		if err == nil && n == 0 {
 			err = backend.ErrExists
@@ -94,16 +100,13 @@ func (b *Backend) Load(ctx context.Context, id string) (rec backend.Record, err 
 	err = b.call(ctx, "load", func(ctx context.Context) error {
 		for {
 			var live bool
-			rec, live, err = read(ctx, b.db, b.sql.load, id)
-			if live || err != nil {
+			if rec, live, err = read(ctx, b.db, b.sql.load, id); live || err != nil {
 				return err
 			}
 			// An Apply that began in time may not be committed yet. Deleting the row waits for it, and then deletes
 			// only what has expired all the same.
-			if n, err := exec(ctx, b.db, b.sql.expire, id); err != nil {
-				return err
-			} else if n > 0 {
-				return backend.ErrNotFound
+			if n, err := exec(ctx, b.db, b.sql.expire, id); n > 0 || err != nil {
+				return cmp.Or(err, backend.ErrNotFound)
 			}
 		}
 	})
@@ -112,7 +115,7 @@ func (b *Backend) Load(ctx context.Context, id string) (rec backend.Record, err 
 
 // Apply changes the record under id.
 func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (rec backend.Record, err error) {
-	err = b.call(ctx, "apply", func(ctx context.Context) error {
+	err = b.write(ctx, "apply", func(ctx context.Context) error {
 		tx, err := b.db.BeginTx(ctx, &sql.TxOptions{Isolation: b.isolation})
 		if err != nil {
 			return err
@@ -125,9 +128,9 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (rec ba
 		return tx.Commit()
 	})
 	if err != nil {
-		return backend.Record{}, err
+		rec = backend.Record{}
 	}
-	return rec, nil
+	return rec, err
 }
 
 // change is Apply within a transaction. It returns what Apply does.
@@ -160,7 +163,7 @@ func (b *Backend) change(ctx context.Context, tx *sql.Tx, id string, p backend.P
 
 // Delete removes the record under id.
 func (b *Backend) Delete(ctx context.Context, id string) error {
-	return b.call(ctx, "delete", func(ctx context.Context) error {
+	return b.write(ctx, "delete", func(ctx context.Context) error {
 		_, err := exec(ctx, b.db, b.sql.remove, id)
 		return err
 	})
@@ -172,7 +175,7 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 func (b *Backend) DeleteExpired(ctx context.Context) (int64, error) {
 	for total := int64(0); ; {
 		var n int64
-		err := b.call(ctx, "delete expired", func(ctx context.Context) (err error) {
+		err := b.write(ctx, "delete expired", func(ctx context.Context) (err error) {
 			n, err = exec(ctx, b.db, b.sql.purge, pageSize)
 			return err
 		})
@@ -234,7 +237,7 @@ func (b *Backend) page(ctx context.Context, after string) (ids []string, err err
 // Ping returns nil if the database answers, has the table and permits all statements that the backend uses. It
 // changes nothing.
 func (b *Backend) Ping(ctx context.Context) error {
-	return b.call(ctx, "ping", func(ctx context.Context) error {
+	return b.write(ctx, "ping", func(ctx context.Context) error {
 		for _, statement := range b.sql.ping {
 			if _, err := exec(ctx, b.db, statement); err != nil {
 				return err
@@ -256,8 +259,9 @@ func read(ctx context.Context, db querier, query, id string) (rec backend.Record
 	if err != nil || !live {
 		return rec, false, err
 	}
-	rec.TTL = time.Duration(ttl) * time.Second
-	rec.Fields, err = decode(fields)
+	if rec.Fields, err = decode(fields); err == nil {
+		rec.TTL = time.Duration(ttl) * time.Second
+	}
 	return rec, true, err
 }
 
