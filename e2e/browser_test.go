@@ -175,7 +175,7 @@ func (b *tab) fill(id, text string) {
 	b.t.Helper()
 	b.do(
 		chromedp.WaitVisible(chromedp.ID(id)),
-		chromedp.Clear(chromedp.ID(id)),
+		chromedp.Evaluate[chromedp.Void](fmt.Sprintf("document.getElementById(%q).select()", id)),
 		chromedp.SendKeys(chromedp.ID(id), text),
 	)
 }
