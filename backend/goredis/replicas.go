@@ -56,10 +56,10 @@ func write[T any](ctx context.Context, b *Backend, op string, durable bool, call
 // server redirects it or because again says so, and none that may have run.
 func durably[T any](ctx context.Context, b *Backend, op, key string, build func() command[T],
 	again func(error) bool) (T, error) {
-	addr := ""
+	addr, asking := "", false
 	for sent := 1; ; sent++ {
 		cmd := build()
-		acked, err := b.writeAndWait(ctx, key, addr, cmd)
+		acked, err := b.writeAndWait(ctx, key, addr, asking, cmd)
 		if err != nil {
 			var none T
 			return none, fail(ctx, op, err)
@@ -70,11 +70,12 @@ func durably[T any](ctx context.Context, b *Backend, op, key string, build func(
 			return reply, redishash.Replicated(op, n, err, b.replicas, b.waitTimeout)
 		}
 		if sent < redishash.Redirects {
-			var ask bool
-			if addr, ask = redis.IsAskError(err); ask {
+			if addr, asking = redis.IsAskError(err); asking {
 				continue
 			}
-			if _, moved := redis.IsMovedError(err); moved && b.reload(ctx, sent) || again(err) {
+			// To the node that the server names: the client takes a while to look where slots are.
+			var moved bool
+			if addr, moved = redis.IsMovedError(err); moved && b.reload(ctx, sent) || again(err) {
 				continue
 			}
 		}
@@ -82,16 +83,17 @@ func durably[T any](ctx context.Context, b *Backend, op, key string, build func(
 	}
 }
 
-// writeAndWait sends a command and WAIT on one connection, to the master of key, or to the node at addr that a
-// slot is moving to if that is not empty. The error says that there is no such node.
-func (b *Backend) writeAndWait(ctx context.Context, key, addr string, write redis.Cmder) (*redis.IntCmd, error) {
+// writeAndWait sends a command and WAIT on one connection, to the master of key, or to the node at addr, which a
+// slot has moved to, or is moving to and wants to be asked, if that is not empty. The error says that there is no
+// such node.
+func (b *Backend) writeAndWait(ctx context.Context, key, addr string, asking bool, write redis.Cmder) (*redis.IntCmd, error) {
 	wait := redis.NewIntCmd(ctx, "wait", b.replicas, redishash.Milliseconds(b.waitTimeout))
-	node, err := b.node(ctx, key, addr)
+	node, err := b.node(ctx, key, addr, asking)
 	if err != nil {
 		return wait, err
 	}
 	pipe := node.Pipeline()
-	if addr != "" {
+	if asking {
 		_ = pipe.Process(ctx, newAny(ctx, "asking"))
 	}
 	_ = pipe.Process(ctx, write)
@@ -100,8 +102,8 @@ func (b *Backend) writeAndWait(ctx context.Context, key, addr string, write redi
 	return wait, nil
 }
 
-// node returns the client of the one server that has key.
-func (b *Backend) node(ctx context.Context, key, addr string) (*redis.Client, error) {
+// node returns the client of the one server that has key, the one at addr if that is a master.
+func (b *Backend) node(ctx context.Context, key, addr string, asking bool) (*redis.Client, error) {
 	cluster, ok := b.client.(*redis.ClusterClient)
 	if !ok {
 		return b.client.(*redis.Client), nil // see unfitToWait
@@ -120,6 +122,9 @@ func (b *Backend) node(ctx context.Context, key, addr string) (*redis.Client, er
 	case node := <-found:
 		return node, nil
 	default:
+		if !asking { // a master since a moment ago
+			return cluster.MasterForKey(ctx, key)
+		}
 		return nil, errors.Join(errors.New("slot is moving to an unknown node"), err)
 	}
 }
