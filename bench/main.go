@@ -21,10 +21,11 @@ type config struct {
 	time           time.Duration
 	rounds         int
 	parallel       []int
-	sessions       int // of each contender on Redis
-	memorySessions int // of each contender in memory
-	sizeSessions   int // to measure the memory of sessions in Redis
-	counts         int // parallel ones, to see what is lost
+	sessions       int           // of each contender on Redis
+	memorySessions int           // of each contender in memory
+	sizeSessions   int           // to measure the memory of sessions in Redis
+	counts         int           // parallel ones, to see what is lost
+	settle         time.Duration // between making the sessions in Redis and measuring
 	only           *regexp.Regexp
 	json, svg      string
 	growth         bool
@@ -74,6 +75,7 @@ func defaults() config {
 		memorySessions: 300_000,
 		sizeSessions:   20_000,
 		counts:         parallelCounts,
+		settle:         localCache + time.Second, // for so long a local cache is not used for what was just written
 		only:           regexp.MustCompile(""),
 		grow:           growthDefaults(),
 	}
@@ -83,6 +85,7 @@ func defaults() config {
 func (c *config) quicken() {
 	c.time, c.rounds, c.parallel = 10*time.Millisecond, 1, []int{8}
 	c.sessions, c.memorySessions, c.sizeSessions, c.counts = 100, 1000, 500, 100
+	c.settle = 0
 	c.grow.quicken()
 }
 
@@ -183,6 +186,9 @@ func compareGroup(ctx context.Context, cfg config, store string, group []*conten
 		if srv == nil {
 			rep.Sizes = append(rep.Sizes, size{Contender: c.name, Kind: c.kind, Store: store, Sessions: sessions, Bytes: bytes})
 		}
+	}
+	if srv != nil {
+		time.Sleep(cfg.settle)
 	}
 	m := meter{srv: srv, d: cfg.time}
 	for _, r := range measured {
