@@ -56,7 +56,17 @@ func openClient(tb testing.TB, c redissuite.Config) redis.UniversalClient {
 
 func TestDurable(t *testing.T) { redissuite.Durable(t, open) }
 
+func TestLeaks(t *testing.T) { redissuite.Leaks(t, open) }
+
+func TestWithoutDeadline(t *testing.T) { redissuite.WithoutDeadline(t, open) }
+
+func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open) }
+
+func TestTLS(t *testing.T) { redissuite.TLS(t, open) }
+
 func TestFailover(t *testing.T) { redissuite.Failover(t, open) }
+
+func TestFaults(t *testing.T) { redissuite.Faults(t, open) }
 
 func TestCluster(t *testing.T) { redissuite.Cluster(t, open) }
 

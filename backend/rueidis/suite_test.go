@@ -1,13 +1,18 @@
 package rueidis_test
 
 import (
+	"os"
+	"slices"
+	"strconv"
 	"testing"
+	"time"
 
 	rueidisclient "github.com/redis/rueidis"
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/internal/redissuite"
 	"github.com/faeeb396/session/backend/rueidis"
+	"github.com/faeeb396/session/internal/redistest"
 )
 
 // open connects with the settings that the package comment gives.
@@ -27,6 +32,47 @@ func open(tb testing.TB, c redissuite.Config) backend.Backend {
 
 func TestDurable(t *testing.T) { redissuite.Durable(t, open) }
 
+func TestLeaks(t *testing.T) { redissuite.Leaks(t, open) }
+
+func TestWithoutDeadline(t *testing.T) { redissuite.WithoutDeadline(t, open) }
+
+func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open, "+client|tracking") }
+
+func TestTLS(t *testing.T) { redissuite.TLS(t, open) }
+
 func TestFailover(t *testing.T) { redissuite.Failover(t, open) }
 
+func TestFaults(t *testing.T) { redissuite.Faults(t, open) }
+
 func TestCluster(t *testing.T) { redissuite.Cluster(t, open) }
+
+// How old a record from the local cache is as a rule, after another process has changed it. A measurement: it
+// asserts nothing.
+func TestLocalCacheStaleness(t *testing.T) {
+	rounds, _ := strconv.Atoi(os.Getenv("SESSION_TEST_ROUNDS"))
+	if rounds == 0 {
+		t.Skip("a measurement: set SESSION_TEST_ROUNDS to how many changes to make")
+	}
+	server := redistest.Shared(t)
+	c := redissuite.Config{Addrs: []string{server.Addr()}, Prefix: server.Prefix(t)}
+	other := open(t, c)
+	c.LocalCache = time.Minute
+	cached := open(t, c)
+	mustCreate(t, other, "a")
+	stale, ages := 0, make([]time.Duration, rounds)
+	for i := range ages {
+		want := strconv.Itoa(i)
+		get(t, cached, "a")
+		set(t, other, "a", want)
+		acknowledged := time.Now()
+		for reads := 0; get(t, cached, "a") != want; reads++ {
+			if reads == 0 {
+				stale++
+			}
+		}
+		ages[i] = time.Since(acknowledged)
+	}
+	slices.Sort(ages)
+	t.Logf("the first read was stale in %d of %d rounds; the new value was read after p50 %v, p99 %v, at most %v",
+		stale, rounds, ages[rounds/2], ages[rounds*99/100], ages[rounds-1])
+}

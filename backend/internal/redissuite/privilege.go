@@ -1,0 +1,87 @@
+package redissuite
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/internal/redistest"
+)
+
+// LeastPrivilege checks that the user of the package comment and the README may do enough, and no more than is
+// needed. client are permissions that the client needs beside those.
+func LeastPrivilege(t *testing.T, open Open, client ...string) {
+	advised := advisedRules(t, "doc.go")
+	if readme := advisedRules(t, "../../README.md"); !slices.Equal(advised, readme) {
+		t.Errorf("the package comment advises %q, the README %q", advised, readme)
+	}
+	rules := append(slices.Clone(advised), client...)
+	as := func(t *testing.T, rules []string) (*redistest.Server, Config) {
+		user := redistest.User{Name: "app", Password: "password", Rules: strings.Join(rules, " ")}
+		server := redistest.Start(t, &redistest.Options{Users: []redistest.User{user}})
+		return server, Config{Addrs: []string{server.Addr()}, User: user, Prefix: "session:"}
+	}
+	t.Run("conformance", func(t *testing.T) {
+		server, c := as(t, append(rules, "+scan"))
+		conform(t, open, c, func(_ string, args ...string) error {
+			_, err := server.Try(args...)
+			return err
+		})
+	})
+	t.Run("WaitReplicas", func(t *testing.T) {
+		server, c := as(t, append(rules, "+wait"))
+		redistest.StartReplica(t, server, nil)
+		c.WaitReplicas = 1
+		useAll(t, open(t, c))
+	})
+	t.Run("nothing is left out", func(t *testing.T) {
+		for i, rule := range advised {
+			if !strings.HasPrefix(rule, "+") {
+				continue
+			}
+			_, c := as(t, slices.Delete(slices.Clone(rules), i, i+1))
+			pinger, _ := backend.As[backend.Pinger](open(t, c))
+			err := pinger.Ping(t.Context())
+			if name := strings.ToUpper(rule[1:]); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("Ping without %s = %v, want an error that names it", rule, err)
+			}
+		}
+	})
+}
+
+// advisedRules returns the rules of the user that a file advises.
+func advisedRules(t *testing.T, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`ACL SETUSER app on >password ((?:[~+]\S+(?:\s|//)*)+)`).FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("%s advises no user", file)
+	}
+	return strings.Fields(strings.ReplaceAll(string(m[1]), "//", ""))
+}
+
+// TLS checks that a backend works over TLS.
+func TLS(t *testing.T, open Open) {
+	server := redistest.Start(t, &redistest.Options{TLS: true})
+	b := open(t, Config{Addrs: []string{server.TLSAddr()}, TLS: server.TLSConfig()})
+	if err := b.Create(t.Context(), "a", newRecord("1")); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := b.Apply(t.Context(), "a", backend.Patch{Add: map[string]int64{"n": 1}, TTL: time.Minute, Load: true})
+	if err != nil || rec.Fields["n"] != "2" {
+		t.Errorf("Apply = %v, %v", rec, err)
+	}
+	if pinger, _ := backend.As[backend.Pinger](b); pinger.Ping(t.Context()) != nil {
+		t.Error("Ping failed")
+	}
+	if err := b.Delete(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+}
