@@ -172,7 +172,7 @@ func (l *lab) try(f fault, calls []call) {
 			l.plant(c.name, "1")
 		}
 		end := f.begin(l)
-		err, took := l.call(c)
+		took, err := l.call(c)
 		if f.pings != "" {
 			l.ping(f.pings)
 		}
@@ -188,11 +188,12 @@ func (l *lab) try(f fault, calls []call) {
 }
 
 // call makes a call that has a deadline.
-func (l *lab) call(c call) (error, time.Duration) {
+func (l *lab) call(c call) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(l.t.Context(), callTimeout)
 	defer cancel()
 	began := time.Now()
-	return c.make(ctx, l.backend, c.name), time.Since(began)
+	err = c.make(ctx, l.backend, c.name)
+	return time.Since(began), err
 }
 
 // check compares what a call came to.
