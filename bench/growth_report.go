@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -118,6 +119,7 @@ func (s *svg) lines(x, y float64, title string, all []series) {
 		return
 	}
 	h, v := axes(x, y, all)
+	slices.SortFunc(all, func(a, b series) int { return cmp.Compare(b[len(b)-1].Micros, a[len(a)-1].Micros) }) // for the labels
 	for e := math.Ceil(h.low); e <= h.high; e++ {
 		at := h.at(math.Pow(10, e))
 		s.line(at, v.to, at, v.from, "axis")

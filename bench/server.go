@@ -146,10 +146,11 @@ func (s *server) usage(ctx context.Context) (usage, error) {
 	}, nil
 }
 
-// usedMemory returns the bytes that the server's data and what goes with it take.
+// usedMemory returns the bytes that the server's data and what goes with it take. What connections take is left out:
+// it grows and shrinks by itself.
 func (s *server) usedMemory(ctx context.Context) (float64, error) {
 	info, err := s.info(ctx, "memory")
-	return info["used_memory"], err
+	return info["used_memory"] - info["mem_clients_normal"], err
 }
 
 // info returns the numbers of one section of INFO.

@@ -66,7 +66,7 @@ func (rep *report) draw(dir string) error {
 const (
 	panelWidth = 470
 	labelWidth = 225
-	barWidth   = 165
+	barWidth   = 150
 	rowHeight  = 19
 	panelHead  = 40
 )
@@ -125,7 +125,8 @@ func panelTitle(r route) string {
 		routeLogout: "log out", routeIgnore: "a route that ignores the session"}[r]
 }
 
-// cutAt returns the rate that fills the panel: the highest, or the highest below the first gap of a factor of four.
+// cutAt returns the rate that fills the panel: the highest, or a little more than the
+// highest below the first gap of a factor of four that has three below it.
 func cutAt(rows []result) float64 {
 	rates := make([]float64, len(rows))
 	for i, r := range rows {
@@ -133,7 +134,7 @@ func cutAt(rows []result) float64 {
 	}
 	slices.Sort(rates)
 	for i := 1; i < len(rates); i++ {
-		if rates[i] > 4*rates[i-1] && i > 1 {
+		if i >= 3 && rates[i] > 4*rates[i-1] {
 			return rates[i-1] * 1.3
 		}
 	}
