@@ -56,7 +56,6 @@ package conformance
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -86,19 +85,7 @@ type Target struct {
 func Run(t *testing.T, newTarget func(t *testing.T) Target) {
 	t.Helper()
 	s := suite{newTarget: newTarget, stall: stallLimit}
-	var wg sync.WaitGroup
-	for _, tc := range cases() {
-		if !tc.waits {
-			t.Run(tc.name, func(t *testing.T) { s.run(t, tc) })
-		}
-	}
-	// These spend their time asleep, so they need no processor each, as t.Parallel would have it.
-	for _, tc := range cases() {
-		if tc.waits {
-			wg.Go(func() { t.Run(tc.name, func(t *testing.T) { s.run(t, tc) }) })
-		}
-	}
-	wg.Wait()
+	s.all(t, cases())
 }
 
 // RunSynctest is [Run] for a backend that lives in the process: it runs every case in a bubble of
@@ -107,7 +94,20 @@ func Run(t *testing.T, newTarget func(t *testing.T) Target) {
 func RunSynctest(t *testing.T, newTarget func(t *testing.T) Target) {
 	t.Helper()
 	s := suite{newTarget: newTarget, stall: stallLimit, bubble: true}
-	for _, tc := range cases() {
-		t.Run(tc.name, func(t *testing.T) { s.run(t, tc) })
-	}
+	s.all(t, cases())
+}
+
+// RunSessions checks that a session.Manager keeps its promises over the backends that newTarget makes, which it
+// calls as [Run] does.
+func RunSessions(t *testing.T, newTarget func(t *testing.T) Target) {
+	t.Helper()
+	s := suite{newTarget: newTarget, stall: stallLimit}
+	s.all(t, sessionCases())
+}
+
+// RunSessionsSynctest is [RunSessions] in bubbles, as [RunSynctest] is Run.
+func RunSessionsSynctest(t *testing.T, newTarget func(t *testing.T) Target) {
+	t.Helper()
+	s := suite{newTarget: newTarget, stall: stallLimit, bubble: true}
+	s.all(t, sessionCases())
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,10 @@ func TestCorrectBackendsPass(t *testing.T) {
 			return newComplete().target()
 		}},
 	} {
-		t.Run(tt.name, func(t *testing.T) { conformance.RunSynctest(t, tt.target) })
+		t.Run(tt.name, func(t *testing.T) {
+			conformance.RunSynctest(t, tt.target)
+			conformance.RunSessionsSynctest(t, tt.target)
+		})
 	}
 }
 
@@ -39,21 +43,27 @@ func TestRunAdvances(t *testing.T) {
 	b := newMapBackend()
 	now := time.Now()
 	b.now = func() time.Time { return now }
-	conformance.Run(t, func(*testing.T) conformance.Target {
+	newTarget := func(*testing.T) conformance.Target {
 		return conformance.Target{Backend: b, Second: b, Advance: func(d time.Duration) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			now = now.Add(d)
 		}}
-	})
+	}
+	conformance.Run(t, newTarget)
+	conformance.RunSessions(t, newTarget)
 	if len(b.records) != 0 {
 		t.Errorf("the suite has left %d records behind, want none", len(b.records))
 	}
 }
 
+func allCases() []conformance.Case {
+	return slices.Concat(conformance.Cases(), conformance.SessionCases())
+}
+
 // Every case runs where a target has everything.
 func TestNoCaseIsSkippedOnCompleteTarget(t *testing.T) {
-	for _, c := range conformance.Cases() {
+	for _, c := range allCases() {
 		t.Run(c.Name, func(t *testing.T) {
 			o := conformance.Check(t, c.Name, time.Minute, func(*testing.T) conformance.Target { return newComplete().target() })
 			if o.Skip != "" || o.Failure != "" {
@@ -65,8 +75,8 @@ func TestNoCaseIsSkippedOnCompleteTarget(t *testing.T) {
 
 // What a target does not have is skipped, and nothing else.
 func TestPlainTargetSkipsOptionalCases(t *testing.T) {
-	optional := regexp.MustCompile(`^(Second|Scan|Ping|Unreadable)`)
-	for _, c := range conformance.Cases() {
+	optional := regexp.MustCompile(`^(Second|Scan|Ping|Unreadable|SessionIDs|SessionUnreadable)`)
+	for _, c := range allCases() {
 		t.Run(c.Name, func(t *testing.T) {
 			o := conformance.Check(t, c.Name, time.Minute, func(*testing.T) conformance.Target {
 				return conformance.Target{Backend: newMapBackend()}
@@ -78,14 +88,41 @@ func TestPlainTargetSkipsOptionalCases(t *testing.T) {
 	}
 }
 
-// The rules are the words of package backend's documentation.
+// The rules are the words of the documentation.
 func TestRulesAreQuoted(t *testing.T) {
-	files, err := filepath.Glob("../backend/*.go")
+	names := map[string]bool{}
+	for _, of := range []struct {
+		cases []conformance.Case
+		dir   string
+	}{
+		{conformance.Cases(), "../backend"},
+		{conformance.SessionCases(), ".."},
+	} {
+		doc := comments(t, of.dir)
+		for _, c := range of.cases {
+			if names[c.Name] {
+				t.Errorf("two cases are named %s", c.Name)
+			}
+			names[c.Name] = true
+			if c.Rule == "" || !strings.Contains(doc, c.Rule) {
+				t.Errorf("%s: the documentation of the package in %s does not say %q", c.Name, of.dir, c.Rule)
+			}
+		}
+	}
+}
+
+// comments returns the comments of the package in dir, without line breaks.
+func comments(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("package backend's files: %v, %v", files, err)
+		t.Fatalf("the files of %s: %v, %v", dir, files, err)
 	}
 	var text strings.Builder
 	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
 		src, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -96,17 +133,7 @@ func TestRulesAreQuoted(t *testing.T) {
 			}
 		}
 	}
-	doc := strings.Join(strings.Fields(text.String()), " ")
-	names := map[string]bool{}
-	for _, c := range conformance.Cases() {
-		if names[c.Name] {
-			t.Errorf("two cases are named %s", c.Name)
-		}
-		names[c.Name] = true
-		if c.Rule == "" || !strings.Contains(doc, c.Rule) {
-			t.Errorf("%s: package backend's documentation does not say %q", c.Name, c.Rule)
-		}
-	}
+	return strings.Join(strings.Fields(text.String()), " ")
 }
 
 // complete has all that a backend can have: it is a Scanner and a Pinger, below a wrapper, and holds garbage

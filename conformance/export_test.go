@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -11,13 +12,28 @@ type Case struct {
 	Waits      bool
 }
 
-// Cases returns the names and rules of all cases.
-func Cases() []Case {
+// Cases returns the names and rules of all cases about a backend.
+func Cases() []Case { return exported(cases()) }
+
+// SessionCases returns those of all cases about a session.Manager.
+func SessionCases() []Case { return exported(sessionCases()) }
+
+func exported(cases []testCase) []Case {
 	var all []Case
-	for _, tc := range cases() {
+	for _, tc := range cases {
 		all = append(all, Case{Name: tc.name, Rule: tc.rule, Waits: tc.waits})
 	}
 	return all
+}
+
+// find returns the case of that name.
+func find(name string) (testCase, bool) {
+	all := slices.Concat(cases(), sessionCases())
+	i := slices.IndexFunc(all, func(tc testCase) bool { return tc.name == name })
+	if i < 0 {
+		return testCase{}, false
+	}
+	return all[i], true
 }
 
 // Outcome is how a case ended.
@@ -42,14 +58,12 @@ func CheckRealTime(t *testing.T, name string, stall time.Duration, newTarget fun
 
 func check(t *testing.T, name string, s *suite) Outcome {
 	t.Helper()
-	for _, tc := range cases() {
-		if tc.name == name {
-			v, _ := s.try(t, tc, time.Second)
-			return Outcome{Failure: v.failure, Skip: v.skip, Report: report(t.Name(), tc, v)}
-		}
+	tc, ok := find(name)
+	if !ok {
+		t.Fatalf("there is no case %q", name)
 	}
-	t.Fatalf("there is no case %q", name)
-	panic("unreachable")
+	v, _ := s.try(t, tc, time.Second)
+	return Outcome{Failure: v.failure, Skip: v.skip, Report: report(t.Name(), tc, v)}
 }
 
 // Judge runs a case that waits, and does what f says: it loses some time, and fails if f says so.
@@ -77,9 +91,7 @@ func Command(test string) string { return command(test) }
 // RunCase is RunSynctest for one case alone, as t.
 func RunCase(t *testing.T, name string, newTarget func(*testing.T) Target) {
 	s := suite{newTarget: newTarget, stall: stallLimit, bubble: true}
-	for _, tc := range cases() {
-		if tc.name == name {
-			s.run(t, tc)
-		}
+	if tc, ok := find(name); ok {
+		s.run(t, tc)
 	}
 }

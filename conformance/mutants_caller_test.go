@@ -15,8 +15,9 @@ import (
 
 var callerMutants = []mutant{
 	{
-		name:  "Create keeps the caller's map",
-		kills: []string{"KeepsNoMapOfCreate", "ChangesNoMapItReturned"},
+		name:   "Create keeps the caller's map",
+		kills:  []string{"KeepsNoMapOfCreate", "ChangesNoMapItReturned"},
+		shares: true,
 		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
 			err := c.Create(ctx, id, rec)
 			if err == nil && rec.Fields != nil {
@@ -26,8 +27,9 @@ var callerMutants = []mutant{
 		}),
 	},
 	{
-		name:  "Apply keeps the caller's Set",
-		kills: []string{"KeepsNoMapOfApply"},
+		name:   "Apply keeps the caller's Set",
+		kills:  []string{"KeepsNoMapOfApply"},
+		shares: true,
 		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
 			rec, err := c.Apply(ctx, id, p)
 			c.edit(id, func(e *entry) {
@@ -39,8 +41,9 @@ var callerMutants = []mutant{
 		}),
 	},
 	{
-		name:  "Load returns the map that is stored",
-		kills: []string{"ReturnsMapsOfLoad", "ChangesNoMapItReturned"},
+		name:   "Load returns the map that is stored",
+		kills:  []string{"ReturnsMapsOfLoad", "ChangesNoMapItReturned"},
+		shares: true,
 		target: loading(func(c *complete, ctx context.Context, id string) (backend.Record, error) {
 			rec, err := c.Load(ctx, id)
 			c.edit(id, func(e *entry) { rec.Fields = e.Fields })
@@ -50,11 +53,13 @@ var callerMutants = []mutant{
 	{
 		name:   "Apply returns the map that is stored",
 		kills:  []string{"ReturnsMapsOfApply", "ChangesNoMapItReturned"},
+		shares: true,
 		target: returningStored,
 	},
 	{
 		name:   "two Loads return one map",
 		kills:  []string{"ReturnsMapsOfLoad"},
+		shares: true,
 		target: memoizing,
 	},
 	{

@@ -21,13 +21,25 @@ type mutant struct {
 
 	// target makes the mutant's target of a backend that is right.
 	target func(*complete) conformance.Target
+
+	// shares says that the mutant shares maps with its callers: where goroutines use them, the runtime may end
+	// the whole test.
+	shares bool
 }
 
 func mutants() []mutant {
-	return slices.Concat(
+	all := slices.Concat(
 		createMutants, applyMutants, conditionMutants, counterMutants, replyMutants, bytesMutants,
-		callerMutants, raceMutants, clientMutants, scanMutants, expiryMutants, touchMutants, stuckMutants,
+		callerMutants, raceMutants, clientMutants, scanMutants, expiryMutants, touchMutants, stuckMutants, sessionMutants,
 	)
+	for i := range all {
+		for _, c := range conformance.SessionCases() {
+			if slices.Contains(sessionKills[c.Name], all[i].name) {
+				all[i].kills = append(slices.Clip(all[i].kills), c.Name)
+			}
+		}
+	}
+	return all
 }
 
 // mutantStall is how long a mutant that hangs is watched.
@@ -61,9 +73,30 @@ func TestEveryCaseKills(t *testing.T) {
 			killers[name] = true
 		}
 	}
-	for _, c := range conformance.Cases() {
+	for _, c := range allCases() {
 		if !killers[c.Name] {
 			t.Errorf("no mutant is there to be killed by the case %s", c.Name)
+		}
+	}
+}
+
+// What sessionKills names is there.
+func TestSessionKillsAreKnown(t *testing.T) {
+	known := map[string]bool{}
+	for _, m := range mutants() {
+		if known[m.name] {
+			t.Errorf("two mutants are named %q", m.name)
+		}
+		known[m.name] = true
+	}
+	for _, c := range conformance.SessionCases() {
+		known[c.Name] = true
+	}
+	for name, killed := range sessionKills {
+		for _, name := range append(killed, name) {
+			if !known[name] {
+				t.Errorf("there is no mutant or case %q", name)
+			}
 		}
 	}
 }
@@ -73,7 +106,7 @@ func TestMutantMatrix(t *testing.T) {
 	if !testing.Verbose() {
 		t.Skip("the matrix is printed with -v")
 	}
-	all := conformance.Cases()
+	all := allCases()
 	var b strings.Builder
 	for i, c := range all {
 		fmt.Fprintf(&b, "%4d  %s\n", i+1, c.Name)
@@ -89,7 +122,11 @@ func TestMutantMatrix(t *testing.T) {
 			if i%10 == 0 {
 				row.WriteByte(' ')
 			}
-			if m.check(t, c.Name).Failure == "" {
+			switch {
+			case m.shares && !slices.Contains(m.kills, c.Name):
+				row.WriteByte('-')
+				continue
+			case m.check(t, c.Name).Failure == "":
 				row.WriteByte('.')
 				continue
 			}
@@ -98,7 +135,7 @@ func TestMutantMatrix(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "%-*s %s %3d\n", width, m.name, row.String(), killed)
 	}
-	t.Logf("the cases, and for each mutant an X for each case that kills it:\n%s", b.String())
+	t.Logf("the cases, and for each mutant an X for each case that kills it, a - where it is not tried:\n%s", b.String())
 }
 
 // altered is a backend some of whose methods are others.

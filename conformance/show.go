@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/faeeb396/session"
 	"github.com/faeeb396/session/backend"
 )
 
@@ -92,6 +93,7 @@ func showError(err error) string {
 		{backend.ErrConflict, "ErrConflict"},
 		{backend.ErrCounter, "ErrCounter"},
 		{backend.ErrUnreadable, "ErrUnreadable"},
+		{session.ErrTooManySessions, "ErrTooManySessions"},
 	} {
 		if errors.Is(err, s.err) {
 			return s.name

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,8 @@ import (
 type testCase struct {
 	name string
 
-	// rule is the rule in the words of package backend's documentation.
+	// rule is the rule in the words of the documentation of package backend, or of package session where the
+	// case is about a Manager.
 	rule string
 
 	// waits says that the case lets time pass. Such a case is written so that nothing that it expects to be
@@ -26,10 +28,9 @@ type testCase struct {
 	run func(*trial)
 }
 
-// cases returns all cases, in the order in which they are best read and run.
+// cases returns all cases about a backend, in the order in which they are best read and run.
 func cases() []testCase {
-	var all []testCase
-	for _, group := range [][]testCase{
+	return slices.Concat(
 		createCases,
 		loadCases,
 		applyCases,
@@ -46,10 +47,21 @@ func cases() []testCase {
 		optionalCases,
 		expiryCases,
 		ttlCases,
-	} {
-		all = append(all, group...)
-	}
-	return all
+	)
+}
+
+// sessionCases returns all cases about a session.Manager over a backend.
+func sessionCases() []testCase {
+	return slices.Concat(
+		lifeCases,
+		strangeCases,
+		loginCases,
+		rotationCases,
+		parallelCases,
+		ownerCases,
+		ownerRaceCases,
+		timeoutCases,
+	)
 }
 
 // stallLimit is how long a case may go without a call coming back from the backend.
@@ -67,6 +79,24 @@ type suite struct {
 	// mu is held while newTarget runs, and to the end of the case where that case moves a clock which
 	// others may share.
 	mu sync.Mutex
+}
+
+// all runs cases as subtests of t.
+func (s *suite) all(t *testing.T, cases []testCase) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, tc := range cases {
+		if !tc.waits || s.bubble {
+			t.Run(tc.name, func(t *testing.T) { s.run(t, tc) })
+		}
+	}
+	// These spend their time asleep, so they need no processor each, as t.Parallel would have it.
+	for _, tc := range cases {
+		if tc.waits && !s.bubble {
+			wg.Go(func() { t.Run(tc.name, func(t *testing.T) { s.run(t, tc) }) })
+		}
+	}
+	wg.Wait()
 }
 
 // run runs one case and reports to t.

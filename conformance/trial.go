@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,13 +22,15 @@ type trial struct {
 	unit   time.Duration // what the case takes for a second
 	leaps  bool          // days pass at once
 
+	ahead    atomic.Int64 // how far the Managers' clock is ahead of package time's
+	hushed   atomic.Bool  // calls that a Manager makes are no steps, since goroutines run at the same time
 	progress atomic.Int64 // counts calls that came back
 	armed    atomic.Bool  // the case runs, and is not waiting for time to pass
 
 	begun time.Time
-	ids   []string // records to delete at the end
 
 	mu     sync.Mutex // guards what follows; a case that stalled may still run when its verdict is read
+	ids    []string   // records to delete at the end
 	ready  bool
 	ended  bool
 	final  verdict
@@ -93,7 +96,7 @@ func (tr *trial) do(tc testCase) {
 func (tr *trial) clean() {
 	defer func() { _ = recover() }() // the case has its verdict already, or the next will say it better
 	ctx := context.WithoutCancel(tr.ctx)
-	for _, id := range tr.ids {
+	for _, id := range tr.recordIDs() {
 		_ = tr.b.Delete(ctx, id)
 		tr.progress.Add(1)
 	}
@@ -119,6 +122,13 @@ func (tr *trial) verdict() (verdict, bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return tr.final, tr.ready || tr.final.skip != ""
+}
+
+// over reports whether the case has its verdict.
+func (tr *trial) over() bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.ended
 }
 
 // failf ends the case as failed.
@@ -152,6 +162,7 @@ func (tr *trial) leap(d time.Duration) {
 	defer tr.armed.Store(true)
 	if tr.target.Advance != nil {
 		tr.target.Advance(d)
+		tr.ahead.Add(int64(d))
 		return
 	}
 	tr.mu.Lock()
@@ -168,8 +179,17 @@ func (tr *trial) id() string { return tr.own("c-" + rand.Text()[:16]) }
 
 // own has the record under id deleted when the case ends.
 func (tr *trial) own(id string) string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
 	tr.ids = append(tr.ids, id)
 	return id
+}
+
+// recordIDs returns the IDs of all records that the case has made or may have made.
+func (tr *trial) recordIDs() []string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return slices.Clone(tr.ids)
 }
 
 // made returns the ID of a new record with these fields, which lives for an hour.
@@ -190,6 +210,8 @@ func (tr *trial) clients() []client {
 // parallel calls f in n goroutines at once, with the target's clients in turn, and waits for them. It fails
 // the case with the first error in their order.
 func (tr *trial) parallel(n int, f func(i int, c client) error) {
+	tr.hushed.Store(true)
+	defer tr.hushed.Store(false)
 	errs := make([]error, n)
 	clients := tr.clients()
 	start := make(chan struct{})
