@@ -54,7 +54,7 @@ func runConformance(t *testing.T, client redis.UniversalClient, second backend.B
 	if prefix == "" {
 		prefix = "session:"
 	}
-	conformance.Run(t, func(*testing.T) conformance.Target {
+	newTarget := func(*testing.T) conformance.Target {
 		return conformance.Target{
 			Backend: b,
 			Second:  second,
@@ -71,7 +71,9 @@ func runConformance(t *testing.T, client redis.UniversalClient, second backend.B
 				},
 			},
 		}
-	})
+	}
+	conformance.Run(t, newTarget)
+	conformance.RunSessions(t, newTarget)
 }
 
 // plant runs a command that makes a key, and gives that an expiry.

@@ -9,10 +9,12 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	conformance.RunSynctest(t, func(*testing.T) conformance.Target {
+	newTarget := func(*testing.T) conformance.Target {
 		b := memory.New(nil)
 		return conformance.Target{Backend: b, Second: b}
-	})
+	}
+	conformance.RunSynctest(t, newTarget)
+	conformance.RunSessionsSynctest(t, newTarget)
 }
 
 // The same in real time, where the clock moves while the calls run.
@@ -21,9 +23,11 @@ func TestConformanceRealTime(t *testing.T) {
 		t.Skip("it waits for real time to pass")
 	}
 	b := memory.New(nil)
-	conformance.Run(t, func(*testing.T) conformance.Target {
+	newTarget := func(*testing.T) conformance.Target {
 		return conformance.Target{Backend: b, Second: b}
-	})
+	}
+	conformance.Run(t, newTarget)
+	conformance.RunSessions(t, newTarget)
 	if n := b.Len(); n != 0 {
 		t.Errorf("Len = %d at the end, want 0: every case deletes what it has made", n)
 	}

@@ -49,7 +49,7 @@ func runConformance(t *testing.T, client rueidisclient.Client, second backend.Ba
 	if prefix == "" {
 		prefix = "session:"
 	}
-	conformance.Run(t, func(*testing.T) conformance.Target {
+	newTarget := func(*testing.T) conformance.Target {
 		return conformance.Target{
 			Backend: b,
 			Second:  second,
@@ -66,7 +66,9 @@ func runConformance(t *testing.T, client rueidisclient.Client, second backend.Ba
 				},
 			},
 		}
-	})
+	}
+	conformance.Run(t, newTarget)
+	conformance.RunSessions(t, newTarget)
 }
 
 // plant runs a command that makes a key, and gives that an expiry.
