@@ -13,18 +13,19 @@
 // Create, Load and Delete are single statements. Apply is a transaction that locks the row, so that changes of one
 // record happen one after the other. What the database has refused because of other transactions (SQLITE_BUSY,
 // serialization failures, deadlocks) has changed nothing, and is tried again until the context ends. Nothing else is
-// tried again.
+// tried again. All writes are as durable as the database makes them, those with Patch.Durable no more than others.
 //
 // # Databases
 //
-// SQLite 3.42 or newer with a driver whose errors have a method Code() int, such as modernc.org/sqlite; its data
+// SQLite 3.42 or newer, with a driver whose errors have a method Code() int, such as modernc.org/sqlite. Its data
 // source name should end in
 //
 //	?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)
 //
-// Without these it works as well, but refuses and repeats more. PostgreSQL 14 or newer with a driver whose errors have a
-// method SQLState() string, such as github.com/jackc/pgx/v5/stdlib; a connection must lead to the primary, since a
-// standby is behind.
+// Without these it works as well, but refuses and repeats more.
+//
+// PostgreSQL, tested with version 15, with a driver whose errors have a method SQLState() string, such as
+// github.com/jackc/pgx/v5/stdlib. All connections must lead to the primary, since a standby is behind.
 package sqlbackend
 
 import (
@@ -146,14 +147,14 @@ func (b *Backend) change(ctx context.Context, tx *sql.Tx, id string, p backend.P
 		return rec, err
 	}
 
-	n := int64(1)
+	n, touch := int64(1), p.Touch || p.TTL > 0
 	switch {
 	case p.Remove:
 		n, err = exec(ctx, tx, b.sql.remove, id)
 	case writesFields(p):
-		n, err = exec(ctx, tx, b.sql.update, id, encode(rec.Fields), seconds(rec.TTL), p.Touch || p.TTL > 0)
-	case p.Touch || p.TTL > 0:
-		n, err = exec(ctx, tx, b.sql.update, id, nil, seconds(rec.TTL), true)
+		n, err = exec(ctx, tx, b.sql.update, id, encode(rec.Fields), seconds(rec.TTL), touch)
+	case touch:
+		n, err = exec(ctx, tx, b.sql.update, id, nil, seconds(rec.TTL), touch)
 	}
 	if err == nil && n == 0 {
 		err = backend.ErrNotFound // It has expired since it was read.

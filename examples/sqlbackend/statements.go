@@ -2,7 +2,8 @@ package sqlbackend
 
 import "strings"
 
-// SQLiteSchema creates the table for [NewSQLite], if it is not there.
+// SQLiteSchema creates the table for [NewSQLite], if it is not there. The statements belong with an application's
+// migrations, or run once when it starts.
 const SQLiteSchema = `
 CREATE TABLE IF NOT EXISTS sessions (
 	id            TEXT    NOT NULL PRIMARY KEY,
@@ -12,8 +13,8 @@ CREATE TABLE IF NOT EXISTS sessions (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS sessions_expires_at_ms ON sessions (expires_at_ms);`
 
-// PostgreSQLSchema creates the table for [NewPostgreSQL], if it is not there. IDs are compared byte by byte, in
-// whatever locale.
+// PostgreSQLSchema creates the table for [NewPostgreSQL], if it is not there. The statements belong with an
+// application's migrations: they wait for whoever is writing. IDs are compared byte by byte, in whatever locale.
 const PostgreSQLSchema = `
 CREATE TABLE IF NOT EXISTS sessions (
 	id            TEXT COLLATE "C" NOT NULL PRIMARY KEY,
