@@ -67,6 +67,7 @@ func startDemo(t *testing.T, flags ...string) *demo {
 
 // onEachBackend runs a test against a demo on memory, and on Redis through each client.
 func onEachBackend(t *testing.T, flags []string, test func(t *testing.T, d *demo)) {
+	t.Parallel()
 	needChromium(t)
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()

@@ -27,6 +27,7 @@ func screenshots(t *testing.T) string {
 // TestLooks takes screenshots of each part of the page, and checks what a program can: that nothing is wider than
 // the window, that texts stand out from what is behind them, and that whatever can be used is large enough.
 func TestLooks(t *testing.T) {
+	t.Parallel()
 	needChromium(t)
 	folder := screenshots(t)
 	d := startDemo(t)
@@ -36,7 +37,10 @@ func TestLooks(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				b := newBrowser(t, d)
-				media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+				media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+					{Name: "prefers-color-scheme", Value: scheme},
+					{Name: "prefers-reduced-motion", Value: "reduce"}, // no colours half way to others
+				}}
 				if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
 					t.Fatal(err)
 				}

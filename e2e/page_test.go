@@ -55,6 +55,7 @@ func TestVisit(t *testing.T) {
 
 // TestCookieIsOutOfReach checks the cookie as the browser keeps it, and that no script sees it.
 func TestCookieIsOutOfReach(t *testing.T) {
+	t.Parallel()
 	needChromium(t)
 	d := startDemo(t)
 	b := newBrowser(t, d)
@@ -78,6 +79,7 @@ func TestCookieIsOutOfReach(t *testing.T) {
 
 // TestKeyboard does without a mouse.
 func TestKeyboard(t *testing.T) {
+	t.Parallel()
 	needChromium(t)
 	b := newBrowser(t, startDemo(t))
 	b.fill("username", "andrew\r")
@@ -120,6 +122,7 @@ func TestMarkupIsText(t *testing.T) {
 
 // TestServerGone stops the demo under the page.
 func TestServerGone(t *testing.T) {
+	t.Parallel()
 	needChromium(t)
 	d := startDemo(t)
 	b := newBrowser(t, d)

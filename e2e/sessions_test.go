@@ -107,6 +107,7 @@ func TestRotation(t *testing.T) {
 
 // TestRememberSurvivesRestart closes the browser and opens it again, with and without "remember me".
 func TestRememberSurvivesRestart(t *testing.T) {
+	t.Parallel()
 	needChromium(t)
 	d := startDemo(t)
 	for _, tt := range []struct {
