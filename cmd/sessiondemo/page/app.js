@@ -4,7 +4,7 @@
 
 const $ = (id) => document.getElementById(id);
 const patience = 8000; // ms to wait for an answer
-const pace = 2000; // ms between two looks at the server
+const pace = 1000; // ms between two looks at the server
 
 // What the page knows of the session on show.
 let shown = null; // its public ID, null without one
