@@ -48,60 +48,68 @@ func TestConcurrentLoginsKeepToMaxSessions(t *testing.T) {
 
 func TestLoginWhileAllAreRevoked(t *testing.T) {
 	eachStore(t, func(t *testing.T, b backend.Backend) {
-		m := mustNew(t, b, &session.Options{OnEvent: new(events).hook})
+		opts := &session.Options{OnEvent: new(events).hook}
+		m := mustNew(t, b, opts)
 		for round := range 20 {
 			owner := fmt.Sprint("racer", round)
 			for range 3 {
 				login(t, m, owner)
 			}
-			var during []*session.Session
-			var mu sync.Mutex
-			var wg sync.WaitGroup
-			revoking := make(chan struct{})
+			var (
+				mu   sync.Mutex
+				done = make(map[*session.Session]time.Time) // logins, and when they had completed
+				wg   sync.WaitGroup
+			)
+			stop := make(chan struct{})
 			for range 4 {
 				wg.Go(func() {
 					for {
-						s, err := tryLogin(m, owner)
 						select {
-						case <-revoking: // may have completed after the end
+						case <-stop:
 							return
-						default:
+						case <-time.After(time.Millisecond):
 						}
+						s, err := tryLogin(m, owner)
 						if err == nil {
 							mu.Lock()
-							during = append(during, s)
+							done[s] = time.Now()
 							mu.Unlock()
 						} else if !errors.Is(err, session.ErrConflict) {
 							t.Errorf("login = %v", err)
 						}
-						time.Sleep(time.Millisecond)
 					}
 				})
 			}
 			time.Sleep(2 * time.Millisecond)
-			_, err := m.RevokeAll(t.Context(), owner)
-			close(revoking)
-			if err != nil {
+			look := &lookout{Backend: b}
+			if _, err := mustNew(t, look, opts).RevokeAll(t.Context(), owner); err != nil {
 				t.Errorf("RevokeAll = %v", err)
 			}
-			mu.Lock()
-			completed := slices.Clone(during)
-			mu.Unlock()
-			for _, s := range completed {
-				if alive(t, m, s) {
-					t.Error("a login that completed before the end of RevokeAll is alive")
-				}
-			}
+			close(stop)
 			wg.Wait()
-			// Whatever lives is listed.
 			ids := listed(t, m, owner)
-			for _, s := range during {
-				if alive(t, m, s) && !slices.Contains(ids, s.ID()) {
+			for s, at := range done {
+				lives := alive(t, m, s)
+				if lives && at.Before(look.last) {
+					t.Error("a login that had completed before RevokeAll last looked is alive")
+				}
+				if lives && !slices.Contains(ids, s.ID()) {
 					t.Error("a live session is not listed")
 				}
 			}
 		}
 	})
+}
+
+// lookout notes when the index was last looked at.
+type lookout struct {
+	backend.Backend
+	last time.Time
+}
+
+func (l *lookout) Load(ctx context.Context, id string) (backend.Record, error) {
+	l.last = time.Now()
+	return l.Backend.Load(ctx, id)
 }
 
 // Each step of a login in turn meets an end of all sessions just before it.
