@@ -75,7 +75,7 @@ func defaults() config {
 		memorySessions: 300_000,
 		sizeSessions:   20_000,
 		counts:         parallelCounts,
-		settle:         localCache + time.Second, // for so long a local cache is not used for what was just written
+		settle:         2*localCache + time.Second, // for up to twice its time, a local cache is not used for what was just written
 		only:           regexp.MustCompile(""),
 		grow:           growthDefaults(),
 	}
