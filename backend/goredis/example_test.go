@@ -2,7 +2,9 @@ package goredis_test
 
 import (
 	"context"
+	"crypto/tls"
 	"log"
+	"os"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,6 +42,19 @@ func ExampleNew_sentinel() {
 	client := redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName:            "main",
 		SentinelAddrs:         []string{"sentinel-1:26379", "sentinel-2:26379", "sentinel-3:26379"},
+		ContextTimeoutEnabled: true,
+	})
+	defer client.Close()
+
+	_ = goredis.New(client, nil)
+}
+
+func ExampleNew_tls() {
+	client := redis.NewClient(&redis.Options{
+		Addr:                  "redis.example.com:6380",
+		Username:              "app",
+		Password:              os.Getenv("REDIS_PASSWORD"),
+		TLSConfig:             &tls.Config{MinVersion: tls.VersionTLS12}, // RootCAs for an authority of one's own
 		ContextTimeoutEnabled: true,
 	})
 	defer client.Close()

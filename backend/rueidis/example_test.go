@@ -2,7 +2,9 @@ package rueidis_test
 
 import (
 	"context"
+	"crypto/tls"
 	"log"
+	"os"
 	"time"
 
 	rueidisclient "github.com/redis/rueidis"
@@ -38,4 +40,19 @@ func ExampleNew_sentinel() {
 	defer client.Close()
 
 	_ = rueidis.New(client, &rueidis.Options{Prefix: "shop:session:"})
+}
+
+func ExampleNew_tls() {
+	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
+		InitAddress: []string{"redis.example.com:6380"},
+		Username:    "app",
+		Password:    os.Getenv("REDIS_PASSWORD"),
+		TLSConfig:   &tls.Config{MinVersion: tls.VersionTLS12}, // RootCAs for an authority of one's own
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	_ = rueidis.New(client, nil)
 }

@@ -46,6 +46,21 @@ func TestFaults(t *testing.T) { redissuite.Faults(t, open) }
 
 func TestCluster(t *testing.T) { redissuite.Cluster(t, open) }
 
+func TestLocalCacheLeastPrivilege(t *testing.T) {
+	user := redistest.User{Name: "app", Password: "password", Rules: "~session:* +hgetall +evalsha +eval +del +exists" +
+		" +hset +expire +hmget +hincrby +hdel +pttl +ping +client|tracking +client|caching +multi +exec"}
+	server := redistest.Start(t, &redistest.Options{Users: []redistest.User{user}})
+	other := open(t, redissuite.Config{Addrs: []string{server.Addr()}})
+	cached := open(t, redissuite.Config{Addrs: []string{server.Addr()}, User: user, LocalCache: time.Minute})
+	mustCreate(t, other, "a")
+	get(t, cached, "a")
+	if calls := server.CallsDuring(t, func() { get(t, cached, "a") }); calls["HGETALL"] != 0 {
+		t.Errorf("a read sent %v: nothing is cached", calls)
+	}
+	set(t, other, "a", "changed")
+	eventually(t, "the invalidation", func() bool { return get(t, cached, "a") == "changed" })
+}
+
 // How old a record from the local cache is as a rule, after another process has changed it. A measurement: it
 // asserts nothing.
 func TestLocalCacheStaleness(t *testing.T) {

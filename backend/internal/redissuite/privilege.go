@@ -38,6 +38,20 @@ func LeastPrivilege(t *testing.T, open Open, client ...string) {
 		c.WaitReplicas = 1
 		useAll(t, open(t, c))
 	})
+	t.Run("cluster", func(t *testing.T) {
+		cluster := redistest.SharedCluster(t)
+		user := redistest.User{Name: "app", Password: "password"}
+		allowed := append(slices.Clone(rules), "+cluster|slots", "+cluster|myid", "+scan")
+		for _, node := range cluster.Nodes() {
+			node.Do(t, append([]string{"ACL", "SETUSER", user.Name, "reset", "on", ">" + user.Password}, allowed...)...)
+		}
+		c := Config{Addrs: cluster.Addrs(), Cluster: true, User: user, Prefix: cluster.Prefix(t)}
+		useAll(t, open(t, c))
+		scanAll(t, open, cluster, c)
+		for _, node := range cluster.Nodes() {
+			node.Do(t, "ACL", "DELUSER", user.Name)
+		}
+	})
 	t.Run("nothing is left out", func(t *testing.T) {
 		for i, rule := range advised {
 			if !strings.HasPrefix(rule, "+") {
