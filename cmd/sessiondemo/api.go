@@ -37,9 +37,12 @@ type active struct {
 // timeLayout is how the store writes times. They are UTC.
 const timeLayout = "2006-01-02T15:04:05+00:00"
 
-// describe returns what the demo says of s.
-func describe(s *session.Session) active {
+// describe returns what the demo says of s, which was touched just now or only looked at.
+func describe(s *session.Session, touched bool) active {
 	configured, left := seconds(s.TTL()), seconds(s.Remaining())
+	if touched && left == configured-1 {
+		left = configured // a second began since the touch, whose time is rounded down
+	}
 	fields := map[string]string{
 		"created_at":       s.CreatedAt().Format(timeLayout),
 		"last_accessed_at": s.LastAccessedAt().Format(timeLayout),
@@ -70,8 +73,9 @@ func (a *api) show(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, noSession{})
 		return
 	}
+	quiet := r.URL.Query().Get("refresh") == "false"
 	read := a.sessions.Touch
-	if r.URL.Query().Get("refresh") == "false" {
+	if quiet {
 		read = a.sessions.Peek
 	}
 	s, err := read(r.Context(), token)
@@ -85,7 +89,7 @@ func (a *api) show(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		failStore(w, err)
 	default:
-		answer(w, http.StatusOK, describe(s))
+		answer(w, http.StatusOK, describe(s, !quiet))
 	}
 }
 
@@ -131,7 +135,7 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.sessions.WriteCookie(w.Header(), s)
-	answer(w, http.StatusOK, describe(s))
+	answer(w, http.StatusOK, describe(s, true))
 }
 
 // settle lets the rotation timer of a session that was just used do what is due, which is seldom anything and
@@ -173,7 +177,7 @@ func (a *api) increment(w http.ResponseWriter, r *http.Request) {
 		a.failChange(w, err)
 		return
 	}
-	body := describe(s)
+	body := describe(s, true)
 	if n, err := strconv.ParseInt(s.Get("page_views"), 10, 64); err == nil {
 		body.PageViews = &n
 	}
@@ -199,7 +203,7 @@ func (a *api) setTTL(w http.ResponseWriter, r *http.Request) {
 		a.failChange(w, err)
 		return
 	}
-	answer(w, http.StatusOK, describe(s))
+	answer(w, http.StatusOK, describe(s, true))
 }
 
 // logout answers POST /logout: it ends the session. A visitor without one is logged out already.

@@ -249,6 +249,24 @@ func TestLoginRefusedKeepsOldSession(t *testing.T) {
 	}
 }
 
+// TestTTLAcrossSeconds touches sessions at the end of a second and answers in the next.
+func TestTTLAcrossSeconds(t *testing.T) {
+	for _, route := range [][3]string{
+		{"POST", "/login", "ttl=1"}, {"GET", "/session", ""}, {"POST", "/increment", ""}, {"POST", "/ttl", "ttl=1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newStore()
+			c := newClient(t, b)
+			time.Sleep(990 * time.Millisecond)
+			c.login(url.Values{"ttl": {"1"}})
+			b.fail = func(context.Context) error { time.Sleep(20 * time.Millisecond); return nil }
+			if got := c.do(request(route[0], route[1], route[2])).field(t, "ttl"); got != 1.0 {
+				t.Errorf("%s %s: ttl = %v, want 1", route[0], route[1], got)
+			}
+		})
+	}
+}
+
 func TestShownFieldsOfOtherPrograms(t *testing.T) {
 	b := newStore()
 	c := newClient(t, b)
