@@ -26,6 +26,7 @@
 // refused and nothing was written; [ErrUnreadable] that what is stored is no record; [ErrNotReplicated] that the
 // change was made and may yet be lost. Any other error means that the outcome is unknown: the write may have happened or not. A backend, and the client below it, never
 // sends a write again that may have run already, because a counter would count twice.
+// A call of which the store has said that nothing was written may be made again.
 package backend
 
 import (
@@ -123,6 +124,9 @@ type Patch struct {
 type Backend interface {
 	// Create stores a new record under id, to live for rec.TTL from now. If one is there already, it fails
 	// with ErrExists and leaves that one, and its remaining time to live, as they were.
+	//
+	// rec.Fields may be nil. What the caller guarantees of a Patch's names and TTL holds for rec, too, whose TTL is
+	// at least a second.
 	Create(ctx context.Context, id string, rec Record) error
 
 	// Load returns the record under id, or ErrNotFound. It does not touch. It sees every write that was
@@ -134,7 +138,8 @@ type Backend interface {
 	// ErrNotFound, ErrConflict or ErrCounter.
 	//
 	// With p.Load it returns the record as it then stands; with p.Load and p.Remove, as it last stood.
-	// Without p.Load it returns only the fields named in p.Add, with their new values, and no TTL.
+	// Without p.Load it returns only the fields named in p.Add, with their new values, and no TTL. Fields may
+	// be nil or empty where there are none, and nobody looks at the record that comes with an error.
 	//
 	// An Apply that neither sets a TTL nor touches leaves the remaining time to live alone.
 	Apply(ctx context.Context, id string, p Patch) (Record, error)
