@@ -12,7 +12,7 @@ import (
 func TestVisit(t *testing.T) {
 	onEachBackend(t, nil, func(t *testing.T, d *demo) {
 		b := newBrowser(t, d)
-		b.login(" andrew ", 60)
+		b.login(" andrew ", 600)
 		b.says("active-title", "Hello, andrew")
 		b.says("views", "1")
 		b.until("document.activeElement.id === 'active-title'")
@@ -59,7 +59,7 @@ func TestCookieIsOutOfReach(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
 	b := newBrowser(t, d)
-	b.login("andrew", 60)
+	b.login("andrew", 600)
 	c := b.cookie()
 	if c == nil || c.Name != "sid" || !c.HTTPOnly || !c.Session || c.SameSite != network.CookieSameSiteLax || c.Path != "/" {
 		t.Errorf("cookie = %+v, want sid, HttpOnly, Lax, / and until the browser closes", c)
@@ -105,7 +105,7 @@ func TestMarkupIsText(t *testing.T) {
 	const markup = "<img src=x onerror=alert(1)>"
 	onEachBackend(t, nil, func(t *testing.T, d *demo) {
 		b := newBrowser(t, d)
-		b.login(markup, 60)
+		b.login(markup, 600)
 		b.says("who", markup)
 		b.says("fields", markup)
 		if d.redis != nil {
@@ -126,7 +126,7 @@ func TestServerGone(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
 	b := newBrowser(t, d)
-	b.login("andrew", 60)
+	b.login("andrew", 600)
 	b.fine = regexp.MustCompile(`net::ERR_`)
 	d.stop()
 	b.says("message", "The server does not answer")
@@ -143,7 +143,7 @@ func TestRedisGone(t *testing.T) {
 			t.Skip("memory is always there")
 		}
 		b := newBrowser(t, d)
-		b.login("andrew", 60)
+		b.login("andrew", 600)
 		id := b.text("session-id")
 		b.fine = regexp.MustCompile(`status of 503`)
 		d.redis.Stop()

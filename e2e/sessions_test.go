@@ -12,11 +12,11 @@ import (
 func TestBrowsersEndEachOther(t *testing.T) {
 	onEachBackend(t, nil, func(t *testing.T, d *demo) {
 		a := newBrowser(t, d)
-		a.login("andrew", 60)
+		a.login("andrew", 600)
 		stranger := newBrowser(t, d)
-		stranger.login("Andrew", 60)
+		stranger.login("Andrew", 600)
 		b := newBrowser(t, d)
-		b.login("andrew", 60)
+		b.login("andrew", 600)
 		a.sessions(2)
 		b.sessions(2)
 
@@ -26,9 +26,9 @@ func TestBrowsersEndEachOther(t *testing.T) {
 		b.says("message", "Your session has been ended elsewhere")
 		b.says("start-title", "Start a session")
 
-		b.login("andrew", 60)
+		b.login("andrew", 600)
 		c := newBrowser(t, d)
-		c.login("andrew", 60)
+		c.login("andrew", 600)
 		a.sessions(3)
 		a.click("#end-others")
 		a.says("message", "2 other sessions are ended")
@@ -37,7 +37,7 @@ func TestBrowsersEndEachOther(t *testing.T) {
 		b.says("message", "Your session has been ended elsewhere")
 		c.says("message", "Your session has been ended elsewhere")
 
-		b.login("andrew", 60)
+		b.login("andrew", 600)
 		a.sessions(2)
 		b.click("#logout")
 		b.says("message", "You are logged out")
@@ -52,7 +52,7 @@ func TestBrowsersEndEachOther(t *testing.T) {
 func TestWindowsShareSession(t *testing.T) {
 	onEachBackend(t, nil, func(t *testing.T, d *demo) {
 		a := newBrowser(t, d)
-		a.login("andrew", 60)
+		a.login("andrew", 600)
 		b := a.newWindow()
 		b.says("active-title", "Hello, andrew")
 		b.sessions(1)
@@ -80,7 +80,7 @@ func nextSecond() string {
 func TestRotation(t *testing.T) {
 	onEachBackend(t, []string{"-rotate", "1s"}, func(t *testing.T, d *demo) {
 		a := newBrowser(t, d)
-		a.login("andrew", 60)
+		a.login("andrew", 600)
 		b := a.newWindow()
 		b.says("active-title", "Hello, andrew")
 		id := a.text("session-id")
@@ -127,7 +127,7 @@ func TestRememberSurvivesRestart(t *testing.T) {
 				b.do(chromedp.WaitVisible(chromedp.ID("remember")))
 				b.click("#remember")
 			}
-			b.login("andrew", 60)
+			b.login("andrew", 600)
 			if c := b.cookie(); c == nil || c.Session == tt.remember || !c.HTTPOnly {
 				t.Errorf("cookie = %+v, want it kept: %v", c, tt.remember)
 			}
