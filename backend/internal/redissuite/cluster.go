@@ -57,7 +57,7 @@ func ClusterCalls(t *testing.T, open Open) {
 // oneKey looks at what every node was sent: a client of a cluster can send a command only if all of its keys are
 // on one node, so each is to have one.
 func oneKey(t *testing.T, open Open, cluster *redistest.Cluster, c Config) {
-	c.WaitReplicas = 1
+	c.WaitReplicas, c.WaitTimeout = 1, waitTimeout
 	b := open(t, c)
 	var recorded []func() []string
 	for _, node := range cluster.Nodes() {

@@ -16,14 +16,14 @@ func Durable(t *testing.T, open Open) {
 	t.Run("writes", func(t *testing.T) {
 		master := redistest.Start(t, nil)
 		replica := redistest.StartReplica(t, master, nil)
-		c := Config{Addrs: []string{master.Addr()}, WaitReplicas: 1}
+		c := Config{Addrs: []string{master.Addr()}, WaitReplicas: 1, WaitTimeout: waitTimeout}
 		patient := open(t, c)
 		c.WaitTimeout = 50 * time.Millisecond
 		durableWrites(t, patient, open(t, c), replica)
 	})
 	t.Run("cluster", func(t *testing.T) {
 		cluster := redistest.SharedCluster(t)
-		c := Config{Addrs: cluster.Addrs(), Cluster: true, Prefix: cluster.Prefix(t), WaitReplicas: 1}
+		c := Config{Addrs: cluster.Addrs(), Cluster: true, Prefix: cluster.Prefix(t), WaitReplicas: 1, WaitTimeout: waitTimeout}
 		durableLives(t, open(t, c))
 	})
 	t.Run("failover", func(t *testing.T) {
@@ -142,7 +142,7 @@ func endUndone(t *testing.T, open Open, replicas int) bool {
 	t.Helper()
 	master := redistest.Start(t, nil)
 	replica := redistest.StartReplica(t, master, nil)
-	b := open(t, Config{Addrs: []string{master.Addr()}, WaitReplicas: replicas})
+	b := open(t, Config{Addrs: []string{master.Addr()}, WaitReplicas: replicas, WaitTimeout: waitTimeout})
 	if err := b.Create(t.Context(), "a", backend.Record{Fields: map[string]string{"n": "0"}, TTL: time.Hour}); err != nil {
 		t.Fatal(err)
 	}

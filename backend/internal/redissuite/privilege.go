@@ -35,7 +35,7 @@ func LeastPrivilege(t *testing.T, open Open, client ...string) {
 	t.Run("WaitReplicas", func(t *testing.T) {
 		server, c := as(t, append(rules, "+wait"))
 		redistest.StartReplica(t, server, nil)
-		c.WaitReplicas = 1
+		c.WaitReplicas, c.WaitTimeout = 1, waitTimeout
 		useAll(t, open(t, c))
 	})
 	t.Run("cluster", func(t *testing.T) {

@@ -81,3 +81,7 @@ func refused(err error) bool {
 func newRecord(n string) backend.Record {
 	return backend.Record{Fields: map[string]string{"n": n}, TTL: time.Hour}
 }
+
+// waitTimeout is how long a write waits for its replica where that is to come: less than a client waits for a reply,
+// and long enough for a machine that is busy.
+const waitTimeout = 4 * time.Second
