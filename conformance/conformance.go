@@ -1,35 +1,51 @@
-// Package conformance checks a [backend.Backend] against every rule of package backend's documentation.
+// Package conformance checks a [backend.Backend]: against every rule of package backend's documentation, and by
+// what a session.Manager over it has promised.
 //
 // A backend's whole test is a function that makes one:
 //
 //	func TestConformance(t *testing.T) {
-//		conformance.Run(t, func(t *testing.T) conformance.Target {
+//		newTarget := func(t *testing.T) conformance.Target {
 //			return conformance.Target{Backend: mystore.New(address, nil)}
-//		})
+//		}
+//		conformance.Run(t, newTarget)
+//		conformance.RunSessions(t, newTarget)
 //	}
 //
 // Every case is a subtest of its own, and checks one rule. One that fails prints the rule that is broken in the
-// words of package backend, which is where to look for its context, the steps that were taken, what was
-// expected and seen, and the command that runs the case alone. A case that hangs fails with a dump of what all
-// goroutines do, and those after it run all the same. A panic fails its case only.
+// words of package backend or session, which is where to look for its context, the steps that were taken, what
+// was expected and seen, and the command that runs the case alone. A case that hangs fails with a dump of what
+// all goroutines do, and those after it run all the same. A panic fails its case only.
 //
 // Run the suite with the race detector too (go test -race): it finds a backend that goes on using the caller's
 // maps after a call, or that guards its own by too little, where no case can.
+//
+// # Sessions
+//
+// [RunSessions] looks at a backend from above: no change of a parallel request is lost, a logout stays one, the
+// token from before a login is dead, all of a user's sessions can be ended. Its steps are what was asked of a
+// Manager and, set in, the calls of the backend that it made of it. The names of its cases begin with Session.
+// Where both parts fail, look at the cases of [Run] first.
+//
+// # Sequences
+//
+// The case Model makes sequences of calls, the same ones each time, and compares what comes back with a model of
+// the contract that is as simple as can be. It prints the shortest sequence that it finds to go wrong.
 //
 // # Time
 //
 // Times to live are whole seconds, and many rules are about them. There are three ways to let time pass:
 //
 //   - On a real server, leave [Target.Advance] nil. The suite waits; the cases that do run beside each other,
-//     after all others, and take about five seconds together, with times to live of 1 to 4 seconds. One that
+//     after all others, and take about four seconds together, with times to live of 1 to 4 seconds. One that
 //     failed while the machine was so busy that time went by unasked for is run again with twice the time, up
 //     to three times, before it counts.
 //   - On a server or fake whose time the test moves, set Advance, to FastForward of miniredis for example.
-//     Such cases run one after the other, since they may share that server, and wait for nothing.
+//     Such cases run one after the other, since they may share that server, and wait for nothing. The clocks of
+//     Managers move with it.
 //   - A backend that lives in the process, and reads the time from package time alone, is best run with
-//     [RunSynctest]: every case in a bubble of testing/synctest, where days pass at once.
+//     [RunSynctest] and [RunSessionsSynctest]: every case in a bubble of testing/synctest, where days pass at once.
 //
-// All in all the suite takes about six seconds on a Redis server next door, and a tenth of one in a bubble.
+// All in all the suite takes about ten seconds on a Redis server next door, and less than one in a bubble.
 //
 // # What the suite needs
 //
@@ -46,12 +62,12 @@
 // # Optional parts
 //
 // The cases for [backend.Scanner] and [backend.Pinger], named Scan and Ping, run if [backend.As] finds these in
-// Target.Backend, and are skipped otherwise. So is the case UnreadableStays, unless [Target.Plant] says how to
-// store what is no record. A skipped case prints why.
+// Target.Backend, and are skipped otherwise. So are the cases UnreadableStays and SessionUnreadable, unless
+// [Target.Plant] says how to store what is no record. A skipped case prints why.
 //
-// What is not checked: what a backend does when its server fails, replies late or loses a reply, since that
-// takes the server's own tools. A backend with a local cache that may be behind, as its documentation then
-// says, passes with the cache off.
+// What is not checked: what a backend does when its server fails, replies late or loses a reply, and what it
+// makes of [backend.Patch.Durable], since that takes the server's own tools. A backend with a local cache that
+// may be behind, as its documentation then says, passes with the cache off.
 package conformance
 
 import (
@@ -62,7 +78,7 @@ import (
 	"github.com/faeeb396/session/backend"
 )
 
-// Target is what [Run] checks.
+// Target is what [Run] and [RunSessions] check.
 type Target struct {
 	// Backend is the backend. It must be there.
 	Backend backend.Backend
@@ -71,7 +87,7 @@ type Target struct {
 	Second backend.Backend
 
 	// Advance, if not nil, moves the time by which records expire. If nil, the suite lets d pass with
-	// time.Sleep, which moves the time at once in [RunSynctest].
+	// time.Sleep, which moves the time at once in [RunSynctest] and [RunSessionsSynctest].
 	Advance func(d time.Duration)
 
 	// Plant holds ways, under any name, to store something under an ID that is there and is no record: another

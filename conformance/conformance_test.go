@@ -27,6 +27,9 @@ func TestCorrectBackendsPass(t *testing.T) {
 		{name: "Map", target: func(*testing.T) conformance.Target {
 			return conformance.Target{Backend: newMapBackend()}
 		}},
+		{name: "Cacher", target: func(*testing.T) conformance.Target {
+			return conformance.Target{Backend: cacher{newMapBackend()}}
+		}},
 		{name: "Complete", target: func(*testing.T) conformance.Target {
 			return newComplete().target()
 		}},
@@ -201,6 +204,11 @@ func (c *complete) Scan(ctx context.Context) iter.Seq2[string, error] {
 		}
 	}
 }
+
+// cacher has a cache that is never behind.
+type cacher struct{ backend.Backend }
+
+func (c cacher) Fresh() backend.Backend { return c.Backend }
 
 // ids returns the IDs of all live records.
 func (b *mapBackend) ids() []string {

@@ -9,12 +9,14 @@ import (
 )
 
 // A backend's conformance test, in its file conformance_test.go. This backend lives in the process; for one
-// that does not, it is Run in place of RunSynctest.
+// that does not, it is Run and RunSessions in place of RunSynctest and RunSessionsSynctest.
 func ExampleRunSynctest() {
 	TestConformance := func(t *testing.T) {
-		conformance.RunSynctest(t, func(*testing.T) conformance.Target {
+		newTarget := func(*testing.T) conformance.Target {
 			return conformance.Target{Backend: memory.New(nil)}
-		})
+		}
+		conformance.RunSynctest(t, newTarget)
+		conformance.RunSessionsSynctest(t, newTarget)
 	}
 	_ = TestConformance
 }

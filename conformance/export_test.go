@@ -95,3 +95,21 @@ func RunCase(t *testing.T, name string, newTarget func(*testing.T) Target) {
 		s.run(t, tc)
 	}
 }
+
+// CheckSequence runs the sequence of calls that data spells, in a bubble, and compares it with the model.
+func CheckSequence(t *testing.T, data []byte, newTarget func(*testing.T) Target) Outcome {
+	t.Helper()
+	s := suite{newTarget: newTarget, stall: time.Minute, bubble: true}
+	tc := testCase{name: "Sequence", rule: ruleAtomic, run: func(tr *trial) {
+		tr.follow(tr.maker(func(n int) int {
+			if len(data) == 0 {
+				return 0
+			}
+			b := data[0]
+			data = data[1:]
+			return int(b) % n
+		}).sequence(func() bool { return len(data) > 0 }))
+	}}
+	v, _ := s.try(t, tc, time.Second)
+	return Outcome{Failure: v.failure, Skip: v.skip, Report: report(t.Name(), tc, v)}
+}

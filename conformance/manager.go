@@ -31,9 +31,15 @@ func (tr *trial) managers(opts session.Options) (first, second manager) {
 	return tr.manager(opts, nil), tr.second.manager(opts, nil)
 }
 
+// storeTimeout is far longer than a Manager's default: a machine that is busy makes no backend wrong.
+const storeTimeout = 30 * time.Second
+
 // manager returns a Manager over the client. before, if not nil, is called ahead of each of its calls.
 func (c client) manager(opts session.Options, before func(call)) manager {
 	opts.Now = c.tr.now
+	if opts.StoreTimeout == 0 {
+		opts.StoreTimeout = storeTimeout
+	}
 	if opts.OnEvent == nil {
 		opts.OnEvent = func(context.Context, session.Event) {}
 	}
@@ -164,6 +170,15 @@ func (m manager) alive(s *session.Session) (bool, error) {
 	return err == nil, err
 }
 
+// shutOut is what a request from before a login fails with: where there is a local cache, the Manager looks whether
+// the request's token came from that, and finds that it is no session's any more.
+func (tr *trial) shutOut() error {
+	if c, ok := backend.As[backend.Cacher](tr.target.Backend); ok && c.Fresh() != nil {
+		return session.ErrNotFound
+	}
+	return session.ErrConflict
+}
+
 // commit expects the Commit of a session to succeed. what says what was done to it.
 func (tr *trial) commit(what string, s *session.Session) {
 	tr.act(nil, what+", Commit()", func() error { return s.Commit(tr.ctx) })
@@ -222,6 +237,19 @@ type watched struct {
 
 // Unwrap returns the backend, for its optional parts.
 func (w watched) Unwrap() backend.Backend { return w.b }
+
+// Fresh returns the backend that reads past a local cache, watched too, or nil if there is none.
+func (w watched) Fresh() backend.Backend {
+	c, ok := backend.As[backend.Cacher](w.b)
+	if !ok {
+		return nil
+	}
+	fresh := w.client
+	if fresh.b = c.Fresh(); fresh.b == nil {
+		return nil
+	}
+	return watched{fresh, w.before}
+}
 
 func (w watched) Create(ctx context.Context, id string, rec backend.Record) (err error) {
 	defer w.caught(&err)

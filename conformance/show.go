@@ -79,6 +79,7 @@ func showPatch(p backend.Patch) string {
 	part(p.Touch, "Touch", "")
 	part(p.Load, "Load", "")
 	part(p.Remove, "Remove", "")
+	part(p.Durable, "Durable", "")
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 

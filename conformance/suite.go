@@ -44,6 +44,7 @@ func cases() []testCase {
 		contextCases,
 		raceCases,
 		secondCases,
+		modelCases,
 		optionalCases,
 		expiryCases,
 		ttlCases,
@@ -131,7 +132,7 @@ func (s *suite) settle(t *testing.T, tc testCase) (verdict, bool) {
 // try runs a case once, under the watchdog. It reports false if newTarget did not return.
 func (s *suite) try(t *testing.T, tc testCase, unit time.Duration) (verdict, bool) {
 	t.Helper()
-	tr := &trial{unit: unit, leaps: s.bubble}
+	tr := &trial{unit: unit, leaps: s.bubble, bubble: s.bubble}
 	if s.bubble {
 		s.watch(tr, func() { s.inBubble(t, tc, tr) })
 	} else {

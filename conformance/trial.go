@@ -21,6 +21,7 @@ type trial struct {
 	target Target
 	unit   time.Duration // what the case takes for a second
 	leaps  bool          // days pass at once
+	bubble bool          // so they do in a bubble, where calls take next to no time either
 
 	ahead    atomic.Int64 // how far the Managers' clock is ahead of package time's
 	hushed   atomic.Bool  // calls that a Manager makes are no steps, since goroutines run at the same time
@@ -158,6 +159,11 @@ func (tr *trial) wait(seconds float64) { tr.leap(time.Duration(seconds * float64
 // leap lets d pass. Only where leaps is set may it be longer than a few seconds.
 func (tr *trial) leap(d time.Duration) {
 	tr.stepf("%v pass", d)
+	tr.pass(d)
+}
+
+// pass is leap without a step.
+func (tr *trial) pass(d time.Duration) {
 	tr.armed.Store(false)
 	defer tr.armed.Store(true)
 	if tr.target.Advance != nil {

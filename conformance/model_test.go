@@ -1,0 +1,67 @@
+package conformance_test
+
+import (
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faeeb396/session/backend/memory"
+	"github.com/faeeb396/session/conformance"
+)
+
+// The case Model prints no more than it takes to see the bug.
+func TestModelShrinks(t *testing.T) {
+	for _, m := range modelMutants {
+		t.Run(m.name, func(t *testing.T) {
+			o := conformance.Check(t, "Model", time.Minute, func(*testing.T) conformance.Target { return m.target(newComplete()) })
+			if n := len(regexp.MustCompile(`(?m)^ +\d+\. `).FindAllString(o.Report, -1)); n < 3 || n > 6 {
+				t.Errorf("the report has %d steps, want 3 to 6:\n%s", n, o.Report)
+			}
+		})
+	}
+}
+
+func TestModelReport(t *testing.T) {
+	o := conformance.Check(t, "Model", time.Minute, func(*testing.T) conformance.Target { return counting(newComplete()) })
+	got := strings.ReplaceAll(o.Report, "\u00a0", " ")
+	for _, want := range []string{
+		`\nsteps:\n   1\. Create\("c-[A-Z2-7]{16}", \{\} for [0-9hms]+\) = ok\n   2\. (?:second\.)?Apply\("c-[A-Z2-7]{16}", \{Add: \{`,
+		`\n   3\. (?:second\.)?Apply\("c-[A-Z2-7]{16}", \{Delete: \[.*\]\}\) = \{\}\n   4\. Apply\(`,
+		`\nApply returned another (record|error), mismatch \(-want \+got\):\n`,
+		`\nIt is the last step of the shortest sequence that was found, of \d+\. After each call, the caller changes\nall maps that it gave and was given\.\n`,
+	} {
+		if !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("the report does not match %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the report:\n%s", got)
+	}
+}
+
+// Whatever sequence of calls: memory does what the model says. Fuzz it with -fuzzminimizetime 100x: what a sequence
+// covers differs from run to run, so that minimizing it would take all the time.
+func FuzzModel(f *testing.F) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for range 20 {
+		data := make([]byte, 300)
+		for i := range data {
+			data[i] = byte(rnd.Uint32())
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 2000 {
+			return
+		}
+		o := conformance.CheckSequence(t, data, func(*testing.T) conformance.Target {
+			b := memory.New(nil)
+			return conformance.Target{Backend: b, Second: b}
+		})
+		if o.Failure != "" {
+			t.Error(o.Report)
+		}
+	})
+}
