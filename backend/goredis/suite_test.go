@@ -58,13 +58,19 @@ func TestDurable(t *testing.T) { redissuite.Durable(t, open) }
 
 func TestLeaks(t *testing.T) { redissuite.Leaks(t, open) }
 
-func TestWithoutDeadline(t *testing.T) { redissuite.WithoutDeadline(t, open) }
+func TestWithoutDeadline(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.WithoutDeadline(t, open)
+}
 
 func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open) }
 
 func TestTLS(t *testing.T) { redissuite.TLS(t, open) }
 
-func TestFailover(t *testing.T) { redissuite.Failover(t, open) }
+func TestFailover(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.Failover(t, open)
+}
 
 func TestFaults(t *testing.T) { redissuite.Faults(t, open) }
 
