@@ -60,6 +60,7 @@ func conform(t *testing.T, open Open, c Config, try func(key string, args ...str
 		}
 	}
 	t.Run("backend", func(t *testing.T) { conformance.Run(t, target) })
+	t.Run("sessions", func(t *testing.T) { conformance.RunSessions(t, target) })
 }
 
 // refusals are the errors that say that nothing was written.
