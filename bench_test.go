@@ -133,7 +133,7 @@ const (
 func TestReadRequestAllocations(t *testing.T) {
 	skipUnderRace(t)
 	do, _ := request(t, memory.New(nil), nil, readName)
-	if got := testing.AllocsPerRun(500, do); got > mostOnMemory {
+	if got := allocs(do); got > mostOnMemory {
 		t.Errorf("a read request allocates %v times, want at most %d", got, mostOnMemory)
 	}
 }
@@ -145,7 +145,7 @@ func TestReadRequestAllocationsOnRedis(t *testing.T) {
 			continue
 		}
 		do, id := request(t, c.backend, nil, readName)
-		got := testing.AllocsPerRun(500, do) - testing.AllocsPerRun(500, func() {
+		got := allocs(do) - allocs(func() {
 			if _, err := c.plain(t.Context(), id); err != nil {
 				t.Error(err)
 			}
@@ -154,6 +154,16 @@ func TestReadRequestAllocationsOnRedis(t *testing.T) {
 			t.Errorf("%s: a read request allocates %v times more than HGETALL, want at most %d", c.name, got, mostOnRedis)
 		}
 	}
+}
+
+// allocs returns how often do allocates. A client that connects in the background allocates too: the least of some
+// measurements is that of do alone.
+func allocs(do func()) float64 {
+	least := testing.AllocsPerRun(200, do)
+	for range 9 {
+		least = min(least, testing.AllocsPerRun(200, do))
+	}
+	return least
 }
 
 func skipUnderRace(t *testing.T) {
