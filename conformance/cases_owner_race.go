@@ -171,14 +171,13 @@ func loginsRaceRevokeAll(t *trial, m, other manager) {
 		for range 3 {
 			s := []manager{m, other}[i%2].NewSession()
 			s.Login(owner)
-			err := s.Commit(t.ctx)
-			if err != nil && !errors.Is(err, session.ErrConflict) {
-				return fmt.Errorf("a login failed, want success or ErrConflict: %w", err)
-			}
-			if err == nil {
+			switch err := s.Commit(t.ctx); {
+			case err == nil:
 				mu.Lock()
 				all = append(all, s)
 				mu.Unlock()
+			case !errors.Is(err, session.ErrConflict):
+				return fmt.Errorf("a login failed, want success or ErrConflict: %w", err)
 			}
 		}
 		return nil
@@ -186,17 +185,7 @@ func loginsRaceRevokeAll(t *trial, m, other manager) {
 	for _, s := range slices.Concat(before, all[:done]) {
 		m.wantNone("token of a login that completed before the last look of RevokeAll", s.Token())
 	}
-	var live []*session.Session
-	for _, s := range all {
-		alive, err := m.alive(s)
-		if err != nil {
-			t.failf("Peek failed: %v", err)
-		}
-		if alive {
-			live = append(live, s)
-		}
-	}
-	m.wantOwned(owner, live...)
+	m.wantOwned(owner, m.living(all)...)
 }
 
 // loginsRaceMax has more goroutines log in an owner than may.

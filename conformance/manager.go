@@ -161,13 +161,19 @@ func (m manager) owned(owner string) (infos []session.Info) {
 	return infos
 }
 
-// alive reports whether the session's token still names a session, without a step.
-func (m manager) alive(s *session.Session) (bool, error) {
-	_, err := m.Peek(m.tr.ctx, s.Token())
-	if errors.Is(err, session.ErrNotFound) {
-		return false, nil
+// living returns those of some sessions whose token still names one, without a step.
+func (m manager) living(all []*session.Session) (live []*session.Session) {
+	m.tr.hushed.Store(true)
+	defer m.tr.hushed.Store(false)
+	for _, s := range all {
+		switch _, err := m.Peek(m.tr.ctx, s.Token()); {
+		case err == nil:
+			live = append(live, s)
+		case !errors.Is(err, session.ErrNotFound):
+			m.tr.failf("Peek failed: %v", err)
+		}
 	}
-	return err == nil, err
+	return live
 }
 
 // shutOut is what a request from before a login fails with: where there is a local cache, the Manager looks whether
