@@ -161,3 +161,36 @@ func TestRotationWaitsForTheGrace(t *testing.T) {
 		br.wantRead("after the grace", "1", true)
 	})
 }
+
+// Two logins of one session at a time, as by a double click: one wins and stays, the other starts a new session.
+func TestParallelLoginsOfOneSessionEndNeither(t *testing.T) {
+	b := newSpy()
+	m, ctx := mustNew(t, b, nil), t.Context()
+	s := mustCreate(t, m, map[string]string{"cart": "3"})
+	loser := mustPeek(t, m, s)
+	loser.Login("andrew")
+	confirms := func(id string, p backend.Patch) bool { return isIndex(id) && len(p.Set) == 0 && !p.Remove }
+	med := &meddler{Backend: b, when: confirms, before: func() {
+		if err := loser.Commit(ctx); err != nil {
+			t.Errorf("the slower login = %v", err)
+		}
+	}}
+	winner, err := mustNew(t, med, nil).Load(ctx, s.Token())
+	if err != nil {
+		t.Fatal(err)
+	}
+	winner.Login("andrew")
+	if err := winner.Commit(ctx); err != nil || med.before != nil {
+		t.Fatalf("the faster login = %v", err)
+	}
+	if !alive(t, m, winner) || !alive(t, m, loser) || winner.ID() != s.ID() || loser.ID() == s.ID() {
+		t.Errorf("winner %s alive %v, loser %s alive %v", winner.ID(), alive(t, m, winner), loser.ID(), alive(t, m, loser))
+	}
+	want := []string{winner.ID(), loser.ID()}
+	got := listed(t, m, "andrew")
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("listed = %q, want both", got)
+	}
+}

@@ -20,8 +20,8 @@ import (
 // This file keeps an index of each owner's sessions: an ordinary record, so every backend has it, with a field
 // for each session, named by its ID.
 //
-// Order takes the place of transactions. A login links the session, then writes it, then confirms that the link
-// is still its own. Whoever ends sessions ends those that are there, then unlinks, then ends those that were not
+// Order takes the place of transactions. A login links the session, then writes it, then confirms that it is
+// still linked. Whoever ends sessions ends those that are there, then unlinks, then ends those that were not
 // there before: a login under way has either been written by then, or finds its link gone and ends itself. A
 // session is unlinked only after it has ended, so the index may name dead sessions and never misses a live one.
 
@@ -191,9 +191,10 @@ func (m *Manager) surplus(ctx context.Context, owner, id string) (index, error) 
 	return ix, nil
 }
 
-// confirm reports whether the link is still there, once the session has been written.
+// confirm reports whether the session is still linked, once it has been written. It need not be by this login: a
+// parallel one of the same session, which loses, may have linked it again.
 func (m *Manager) confirm(ctx context.Context, l link) error {
-	_, err := m.b.Apply(ctx, l.key, backend.Patch{If: map[string]string{l.id: l.value}})
+	_, err := m.b.Apply(ctx, l.key, backend.Patch{Has: []string{l.id}})
 	if errors.Is(err, ErrNotFound) {
 		err = ErrConflict
 	}

@@ -74,6 +74,15 @@ var conditionMutants = []mutant{
 		}),
 	},
 	{
+		name:  "Has is ignored where there is nothing to change",
+		kills: []string{"HasField"},
+		target: patching(func(p *backend.Patch) {
+			if len(p.Set)+len(p.Delete)+len(p.Add) == 0 && !p.Touch && p.TTL == 0 && !p.Remove {
+				p.Has = nil
+			}
+		}),
+	},
+	{
 		name:   "Has is ignored",
 		kills:  []string{"HasField", "ConditionsOnOneField"},
 		target: patching(func(p *backend.Patch) { p.Has = nil }),

@@ -109,7 +109,7 @@ var sessionKills = map[string][]string{
 	"SessionOwnerMax":           {"Remove is ignored"},
 	"SessionOwnerFirstLogins":   {"Create checks, then writes"},
 	"SessionOwnerLoginMeetsRevokeAll": {
-		"If is ignored", "If is ignored for absent fields", "If is ignored where there is nothing to change",
+		"If is ignored", "If is ignored for absent fields", "Has is ignored where there is nothing to change",
 	},
 	"SessionOwnerMaxRaces":               {"conditions are checked, then it is written"},
 	"SessionOwnerPruneLosesToLogin":      {"If is ignored"},
