@@ -94,15 +94,21 @@ type fault struct {
 	pings  string             // if not empty, Ping fails, and says this
 }
 
-// The limits of a call. They are for a busy machine, and for go-redis, which by
-// default looks at the deadline only before it waits. What calls take as a rule is in docs/faults.md.
+// The limits of a call. They are for a busy machine, and for go-redis, which by default looks at the deadline only
+// before it waits. What calls take as a rule is in docs/faults.md.
 const (
-	advisedLimit = 12 * time.Second
-	defaultLimit = 20 * time.Second
-
-	// ampleTimeout is the deadline of a call that is expected to end by itself, also on a busy machine.
-	ampleTimeout = 10 * time.Second
+	advisedLimit = 3 * time.Second
+	defaultLimit = 12 * time.Second
 )
+
+// timeout returns the deadline of a call: the usual one where the fault has calls wait for it, and an ample one where
+// they end by themselves, which a busy machine must not keep them from.
+func (f *fault) timeout() time.Duration {
+	if f.wraps != nil {
+		return callTimeout
+	}
+	return 20 * callTimeout
+}
 
 // A lab is a server, a proxy before it, and a backend that goes through the proxy.
 type lab struct {
@@ -175,7 +181,7 @@ func (l *lab) try(f fault, calls []call) {
 			l.plant(c.name, "1")
 		}
 		end := f.begin(l)
-		took, err := l.call(c)
+		took, err := l.call(c, f.timeout())
 		if f.pings != "" {
 			l.ping(f.pings)
 		}
@@ -191,8 +197,8 @@ func (l *lab) try(f fault, calls []call) {
 }
 
 // call makes a call that has a deadline.
-func (l *lab) call(c call) (took time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(l.t.Context(), callTimeout)
+func (l *lab) call(c call, timeout time.Duration) (took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(l.t.Context(), timeout)
 	defer cancel()
 	began := time.Now()
 	err = c.make(ctx, l.backend, c.name)
@@ -218,7 +224,7 @@ func (l *lab) check(f fault, c call, want outcome, err error, ran int, took time
 		limit = defaultLimit
 	}
 	if took > limit {
-		l.t.Errorf("%s took %v", c.name, took)
+		l.t.Errorf("%s took %v, with a deadline of %v", c.name, took, f.timeout())
 	}
 	if err == nil || refused(err) {
 		return
