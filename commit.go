@@ -109,7 +109,7 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	}
 	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.loginLifetime())
 	if err != nil {
-		return 0, s.loginFailed(ctx, err)
+		return 0, s.loginFailed(err)
 	}
 	n, err := s.write(ctx, c)
 	if err == errRestart {
@@ -221,7 +221,7 @@ func (s *Session) create(ctx context.Context) error {
 	}
 	l, err := s.m.link(ctx, s.pending.owner, id, s.loginLifetime())
 	if err != nil {
-		return s.loginFailed(ctx, err)
+		return s.loginFailed(err)
 	}
 	if err := s.insert(ctx, token); err != nil {
 		return err

@@ -203,14 +203,19 @@ func ExampleManager_Touch() {
 }
 
 // Something that matters wants a login that is not old.
-func ExampleSession_AuthenticatedAt() {
+func ExampleSession_AuthenticatedWithin() {
 	sessions, _ := session.New(memory.New(nil), nil)
 	h := sessions.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, err := sessions.Get(r)
 		if err != nil {
 			return
 		}
-		if time.Since(s.AuthenticatedAt()) > 5*time.Minute {
+		recent, err := s.AuthenticatedWithin(r.Context(), 5*time.Minute)
+		if err != nil {
+			http.Error(w, "try again", http.StatusServiceUnavailable)
+			return
+		}
+		if !recent {
 			http.Redirect(w, r, "/login?next=/transfer", http.StatusSeeOther)
 			return
 		}

@@ -224,7 +224,7 @@ func (s *Session) confirm(ctx context.Context, l link) error {
 }
 
 // loginFailed drops a login that found no place in its owner's index, with all that was to be stored with it.
-func (s *Session) loginFailed(ctx context.Context, err error) error {
+func (s *Session) loginFailed(err error) error {
 	switch {
 	case !errors.Is(err, ErrTooManySessions):
 	case s.stored:
@@ -232,7 +232,7 @@ func (s *Session) loginFailed(ctx context.Context, err error) error {
 	default:
 		s.reset()
 	}
-	return s.m.storeFailed(ctx, "login", s.id(), err)
+	return wrap("login", s.id(), err) // the hook has been told, where it was the store
 }
 
 // inspect reads the sessions that an index names. It returns the live ones, the oldest login first, and the IDs

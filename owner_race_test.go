@@ -163,7 +163,8 @@ func TestRevokeAllBetweenTheStepsOfALogin(t *testing.T) {
 
 func TestOwnerIndexStoreErrors(t *testing.T) {
 	b := newSpy()
-	m, ctx := mustNew(t, b, &session.Options{OnEvent: new(events).hook}), t.Context()
+	ev := new(events)
+	m, ctx := mustNew(t, b, &session.Options{OnEvent: ev.hook}), t.Context()
 	s := login(t, m, "andrew")
 	b.fail = map[string]error{"Load": errStore, "Apply": errStore, "Create": errStore, "Delete": errStore}
 	for name, do := range map[string]func() error{
@@ -173,8 +174,12 @@ func TestOwnerIndexStoreErrors(t *testing.T) {
 		"revoke all":    func() error { _, err := m.RevokeAll(ctx, "andrew"); return err },
 		"revoke others": func() error { _, err := s.RevokeOthers(ctx); return err },
 	} {
+		ev.kinds()
 		if err := do(); !errors.Is(err, errStore) || errors.Is(err, session.ErrNotFound) {
 			t.Errorf("%s = %v, want the store's error", name, err)
+		}
+		if got := ev.kinds(); got != string(session.EventStoreError) {
+			t.Errorf("%s: events %q, want one store error", name, got)
 		}
 	}
 	// What could not be ended is still listed.
