@@ -38,13 +38,13 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func autoPipelined(t *testing.T, client redis.UniversalClient) redis.UniversalClient {
-	t.Helper()
+func autoPipelined(tb testing.TB, client redis.UniversalClient) redis.UniversalClient {
+	tb.Helper()
 	auto, err := client.AutoPipeline()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { auto.Close() })
+	tb.Cleanup(func() { auto.Close() })
 	return auto
 }
 

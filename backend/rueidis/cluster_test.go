@@ -16,6 +16,7 @@ import (
 	rueidisclient "github.com/redis/rueidis"
 
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/internal/redissuite"
 	"github.com/faeeb396/session/backend/rueidis"
 )
 
@@ -132,7 +133,7 @@ func TestScanReachesEveryMaster(t *testing.T) {
 	if err := c.nodes[3].Set("session:stale", "v"); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, scanned(t, b)); diff != "" {
+	if diff := cmp.Diff(want, redissuite.Scanned(t, b)); diff != "" {
 		t.Errorf("mismatch (-want +got):\n%s", diff)
 	}
 }

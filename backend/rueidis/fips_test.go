@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/faeeb396/session/backend/internal/redissuite"
 	"github.com/faeeb396/session/internal/redistest"
 )
 
@@ -34,13 +35,13 @@ func TestFIPS140OnlyChild(t *testing.T) {
 		t.Error("FIPS 140 mode is off")
 	}
 	s := newStore(t, connect(t, addr), addr, "session:")
-	s.create(t, "x", map[string]string{"n": "1"})
+	s.MustCreate(t, "x", map[string]string{"n": "1"})
 	if err := s.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
-	for _, c := range calls {
-		if err := c.call(t.Context(), s); err != nil {
-			t.Errorf("%s = %v", c.name, err)
+	for _, c := range redissuite.Methods {
+		if err := c.Call(t.Context(), s); err != nil {
+			t.Errorf("%s = %v", c.Name, err)
 		}
 	}
 }

@@ -1,194 +1,50 @@
 package rueidis_test
 
 import (
-	"context"
-	"errors"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	rueidisclient "github.com/redis/rueidis"
 
-	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/internal/redissuite"
 	"github.com/faeeb396/session/internal/redistest"
 )
 
 // clients are the kinds of client that users have, retries not being disabled.
-var clients = []struct {
-	name    string
-	connect func(t *testing.T, addr string) rueidisclient.Client
-}{
-	{name: "default", connect: func(t *testing.T, addr string) rueidisclient.Client { return connect(t, addr) }},
-	{name: "always pipelining", connect: func(t *testing.T, addr string) rueidisclient.Client {
-		return connectWith(t, rueidisclient.ClientOption{InitAddress: []string{addr}, AlwaysPipelining: true})
-	}},
-	{name: "never pipelining", connect: func(t *testing.T, addr string) rueidisclient.Client {
-		return connectWith(t, rueidisclient.ClientOption{InitAddress: []string{addr}, DisableAutoPipelining: true})
-	}},
-	{name: "RESP2", connect: func(t *testing.T, addr string) rueidisclient.Client {
-		return connectWith(t, rueidisclient.ClientOption{InitAddress: []string{addr}, AlwaysRESP2: true, DisableCache: true})
-	}},
-	{name: "with a replica", connect: func(t *testing.T, addr string) rueidisclient.Client {
-		return connectWith(t, rueidisclient.ClientOption{
+var clients = []redissuite.Kind{
+	{Name: "default", Open: onClient(func(tb testing.TB, addr string) rueidisclient.Client { return connect(tb, addr) })},
+	{Name: "always pipelining", Open: onClient(func(tb testing.TB, addr string) rueidisclient.Client {
+		return connectWith(tb, rueidisclient.ClientOption{InitAddress: []string{addr}, AlwaysPipelining: true})
+	})},
+	{Name: "never pipelining", Open: onClient(func(tb testing.TB, addr string) rueidisclient.Client {
+		return connectWith(tb, rueidisclient.ClientOption{InitAddress: []string{addr}, DisableAutoPipelining: true})
+	})},
+	{Name: "RESP2", Open: onClient(func(tb testing.TB, addr string) rueidisclient.Client {
+		return connectWith(tb, rueidisclient.ClientOption{InitAddress: []string{addr}, AlwaysRESP2: true, DisableCache: true})
+	})},
+	{Name: "with a replica", Open: onClient(func(tb testing.TB, addr string) rueidisclient.Client {
+		return connectWith(tb, rueidisclient.ClientOption{
 			InitAddress:    []string{addr},
 			Standalone:     rueidisclient.StandaloneOption{ReplicaAddress: []string{addr}},
 			SendToReplicas: func(cmd rueidisclient.Completed) bool { return cmd.IsReadOnly() },
 		})
-	}},
+	})},
 }
 
-// onProxy returns a store whose client has a proxy between it and the server. It has the record "x", and its
-// connections and the scripts are there.
-func onProxy(t *testing.T, connect func(t *testing.T, addr string) rueidisclient.Client) (*store, *redistest.Proxy) {
-	t.Helper()
-	server := redistest.Shared(t)
-	proxy := redistest.NewProxy(t, server.Addr())
-	s := newStore(t, connect(t, proxy.Addr()), server.Addr(), server.Prefix(t))
-	s.create(t, "x", map[string]string{"n": "1"})
-	if _, err := s.Apply(t.Context(), "x", backend.Patch{}); err != nil {
-		t.Fatal(err)
-	}
-	proxy.ResetCalls()
-	return s, proxy
-}
-
-// wantUnknown checks that an error says that the outcome is unknown.
-func wantUnknown(t *testing.T, err error) {
-	t.Helper()
-	if err == nil {
-		t.Error("no error, though the reply was lost")
-	}
-	for _, sentinel := range []error{
-		backend.ErrNotFound, backend.ErrExists, backend.ErrConflict, backend.ErrCounter, backend.ErrUnreadable,
-	} {
-		if errors.Is(err, sentinel) {
-			t.Errorf("%v says that nothing was written", err)
-		}
-	}
-}
-
-func TestWriteIsSentOnce(t *testing.T) {
-	for _, kind := range clients {
-		t.Run(kind.name, func(t *testing.T) {
-			for _, tt := range []struct {
-				call    string
-				command string
-				id      string
-				after   map[string]string // what is then stored under id
-			}{
-				{"Create", "EVALSHA", "new", map[string]string{"a": "secret", "session_ttl": "3600"}},
-				{"Apply", "EVALSHA", "x", map[string]string{"a": "secret", "n": "2", "session_ttl": "3600"}},
-				{"Apply with Load", "EVALSHA", "x", map[string]string{"n": "2", "session_ttl": "3600"}},
-				{"Delete", "DEL", "x", map[string]string{}},
-			} {
-				for _, do := range []redistest.Action{redistest.DropReply, redistest.CutReply} {
-					s, proxy := onProxy(t, kind.connect)
-					fault := proxy.Inject(redistest.Fault{Command: tt.command, Do: do, Times: redistest.Always})
-					wantUnknown(t, call(t.Context(), s, tt.call))
-					if n := proxy.Calls()[tt.command]; n != 1 || fault.Hits() != 1 {
-						t.Errorf("%s: %s was sent %d times", tt.call, tt.command, n)
-					}
-					fault.Release()
-					got := s.do(t, "HGETALL", s.prefix+tt.id).Map()
-					if diff := cmp.Diff(tt.after, got); diff != "" {
-						t.Errorf("%s: the store holds something else (-want +got):\n%s", tt.call, diff)
-					}
-				}
-			}
-		})
-	}
-}
-
-// call makes one of calls, by its name.
-func call(ctx context.Context, b backend.Backend, name string) error {
-	for _, c := range calls {
-		if c.name == name {
-			return c.call(ctx, b)
-		}
-	}
-	panic("no call " + name)
-}
-
-// A script that the server did not have is sent as EVAL; that is a first time, and there is no second.
-func TestScriptIsSentOnceAfterNoScript(t *testing.T) {
-	for _, kind := range clients {
-		t.Run(kind.name, func(t *testing.T) {
-			server := redistest.Start(t, nil)
-			proxy := redistest.NewProxy(t, server.Addr())
-			s := newStore(t, kind.connect(t, proxy.Addr()), server.Addr(), "session:")
-			s.create(t, "x", nil)
-			s.do(t, "SCRIPT", "FLUSH")
-			proxy.ResetCalls()
-			proxy.Inject(redistest.Fault{Command: "EVAL", Do: redistest.DropReply, Times: redistest.Always})
-			wantUnknown(t, call(t.Context(), s, "Apply"))
-			if sent := proxy.Calls(); sent["EVALSHA"] != 1 || sent["EVAL"] != 1 {
-				t.Errorf("sent %v", sent)
-			}
-			if n := s.do(t, "HGET", "session:x", "n").String(); n != "1" {
-				t.Errorf("the counter is %s, want 1", n)
-			}
-		})
-	}
-}
-
-func TestLoadIsSentAgainWhenLost(t *testing.T) {
-	for _, kind := range clients {
-		t.Run(kind.name, func(t *testing.T) {
-			for _, do := range []redistest.Action{redistest.DropReply, redistest.CutReply, redistest.RefuseCommand} {
-				s, proxy := onProxy(t, kind.connect)
-				proxy.Inject(redistest.Fault{Command: "HGETALL", Do: do})
-				s.wantLoad(t, "x", map[string]string{"n": "1"})
-				proxy.Inject(redistest.Fault{Command: "HGETALL", Do: do, Times: redistest.Always})
-				proxy.ResetCalls()
-				wantUnknown(t, call(t.Context(), s, "Load"))
-				if n := proxy.Calls()["HGETALL"]; do != redistest.RefuseCommand && n != 5 {
-					t.Errorf("HGETALL was sent %d times", n)
-				}
-			}
-		})
-	}
-}
-
-func TestLoadAfterIdleConnectionHasEnded(t *testing.T) {
-	for _, kind := range clients {
-		t.Run(kind.name, func(t *testing.T) {
-			s, proxy := onProxy(t, kind.connect)
-			proxy.Sever()
-			s.wantLoad(t, "x", map[string]string{"n": "1"})
-		})
-	}
-}
-
-func TestDeadline(t *testing.T) {
-	s, proxy := onProxy(t, clients[0].connect)
-	for _, tt := range []struct{ call, command string }{{"Load", "HGETALL"}, {"Apply", "EVALSHA"}, {"Delete", "DEL"}} {
-		fault := proxy.Inject(redistest.Fault{Command: tt.command, Do: redistest.HangReply})
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		err := call(ctx, s, tt.call)
-		wantUnknown(t, err)
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s = %v, want %v", tt.call, err, context.DeadlineExceeded)
-		}
-		if n := proxy.Calls()[tt.command]; n > 1 {
-			t.Errorf("%s was sent %d times", tt.command, n)
-		}
-		fault.Release()
-	}
-}
+func TestDeadline(t *testing.T) { redissuite.Deadline(t, kit.Open) }
 
 // No answer is never "no session".
 func TestServerDown(t *testing.T) {
 	server := redistest.Start(t, nil)
 	s := newStore(t, connect(t, server.Addr()), server.Addr(), "session:")
-	s.create(t, "x", nil)
+	s.MustCreate(t, "x", nil)
 	server.Kill()
-	for _, c := range calls {
-		wantUnknown(t, c.call(t.Context(), s))
+	for _, c := range redissuite.Methods {
+		redissuite.WantUnknown(t, c.Call(t.Context(), s))
 	}
-	wantUnknown(t, s.Ping(t.Context()))
+	redissuite.WantUnknown(t, s.Ping(t.Context()))
 	for _, err := range s.Scan(t.Context()) {
-		wantUnknown(t, err)
+		redissuite.WantUnknown(t, err)
 	}
 }
 
@@ -201,9 +57,9 @@ func TestReplicasAreNotRead(t *testing.T) {
 		SendToReplicas: func(cmd rueidisclient.Completed) bool { return cmd.IsReadOnly() },
 	})
 	s := newStore(t, client, primary.Addr(), "session:")
-	s.create(t, "x", map[string]string{"n": "1"})
-	s.wantLoad(t, "x", map[string]string{"n": "1"})
-	if diff := cmp.Diff([]string{"x"}, scanned(t, s.Backend)); diff != "" {
+	s.MustCreate(t, "x", map[string]string{"n": "1"})
+	s.WantLoad(t, "x", map[string]string{"n": "1"})
+	if diff := cmp.Diff([]string{"x"}, redissuite.Scanned(t, s.Backend)); diff != "" {
 		t.Errorf("Scan, mismatch (-want +got):\n%s", diff)
 	}
 	if calls := other.Calls(t); calls["HGETALL"]+calls["SCAN"] != 0 {

@@ -7,6 +7,7 @@ import (
 
 	rueidisclient "github.com/redis/rueidis"
 
+	"github.com/faeeb396/session/backend/internal/redissuite"
 	"github.com/faeeb396/session/backend/rueidis"
 	"github.com/faeeb396/session/internal/redistest"
 )
@@ -39,11 +40,11 @@ func TestLeastPrivilege(t *testing.T) {
 		t.Error(err)
 	}
 	for range 2 { // with the scripts on the server, and without
-		s.do(t, "SCRIPT", "FLUSH")
-		s.create(t, "x", map[string]string{"n": "1"})
-		for _, c := range calls {
-			if err := c.call(t.Context(), s); err != nil {
-				t.Errorf("%s = %v", c.name, err)
+		s.Do(t, "SCRIPT", "FLUSH")
+		s.MustCreate(t, "x", map[string]string{"n": "1"})
+		for _, c := range redissuite.Methods {
+			if err := c.Call(t.Context(), s); err != nil {
+				t.Errorf("%s = %v", c.Name, err)
 			}
 		}
 		for id, err := range s.Scan(t.Context()) {
@@ -51,7 +52,7 @@ func TestLeastPrivilege(t *testing.T) {
 				t.Errorf("Scan yields %q, %v", id, err)
 			}
 		}
-		s.do(t, "FLUSHALL")
+		s.Do(t, "FLUSHALL")
 	}
 }
 

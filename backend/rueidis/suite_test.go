@@ -30,6 +30,40 @@ func open(tb testing.TB, c redissuite.Config) backend.Backend {
 	})
 }
 
+// kit connects for the tests on single servers.
+var kit = redissuite.Kit{
+	Name:     "rueidis",
+	Open:     onClient(connect),
+	OpenMini: onClient(connectMini),
+	IsReply:  isReply,
+	Kinds:    clients,
+}
+
+// onClient returns what connects a client and returns the backend on it.
+func onClient(connect func(tb testing.TB, addr string) rueidisclient.Client) redissuite.Connect {
+	return func(tb testing.TB, addr, prefix string) backend.Backend {
+		return rueidis.New(connect(tb, addr), &rueidis.Options{Prefix: prefix})
+	}
+}
+
+func TestRecords(t *testing.T) { redissuite.Records(t, kit) }
+
+func TestCommands(t *testing.T) { redissuite.Commands(t, kit) }
+
+func TestWriteIsSentOnce(t *testing.T) { redissuite.WriteIsSentOnce(t, kit) }
+
+func TestScriptIsSentOnceAfterNoScript(t *testing.T) {
+	redissuite.ScriptIsSentOnceAfterNoScript(t, kit)
+}
+
+func TestLoadIsSentAgainWhenLost(t *testing.T) { redissuite.LoadIsSentAgainWhenLost(t, kit) }
+
+func TestLoadAfterIdleConnectionHasEnded(t *testing.T) {
+	redissuite.LoadAfterIdleConnectionHasEnded(t, kit)
+}
+
+func TestEndedContextSendsNothing(t *testing.T) { redissuite.EndedContextSendsNothing(t, kit) }
+
 func TestDurable(t *testing.T) { redissuite.Durable(t, open) }
 
 func TestLeaks(t *testing.T) { redissuite.Leaks(t, open) }

@@ -1,4 +1,4 @@
-package rueidis_test
+package redissuite
 
 import (
 	"errors"
@@ -15,15 +15,15 @@ import (
 )
 
 // The same patches, made at random, must do the same here and in the memory backend.
-func TestApplyLikeMemory(t *testing.T) {
-	onServers(t, func(t *testing.T, s *store) {
+func testApplyLikeMemory(t *testing.T, k Kit) {
+	k.onServers(t, func(t *testing.T, s *Store) {
 		const seed, records, patches = 20261123, 40, 25
 		rnd := patchMaker{rand.New(rand.NewPCG(seed, seed))}
 		model := memory.New(nil)
 		for i := range records {
 			id := "r" + strconv.Itoa(i)
 			rec := backend.Record{Fields: rnd.fields(), TTL: time.Hour}
-			s.create(t, id, rec.Fields)
+			s.MustCreate(t, id, rec.Fields)
 			if err := model.Create(t.Context(), id, rec); err != nil {
 				t.Fatal(err)
 			}
