@@ -10,9 +10,7 @@ func TestReplicaFollowsItsMasterUntilItIsPromoted(t *testing.T) {
 	master := redistest.Start(t, nil)
 	replica := redistest.StartReplica(t, master, nil)
 	master.Do(t, "SET", "k", "v", "EX", "100")
-	if n := master.Do(t, "WAIT", "1", "5000").Int(); n != 1 {
-		t.Fatalf("WAIT = %d, want one replica", n)
-	}
+	master.AwaitReplicas(t)
 	if got := replica.Do(t, "GET", "k").String(); got != "v" {
 		t.Errorf("GET = %q on the replica", got)
 	}

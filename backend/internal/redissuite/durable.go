@@ -146,7 +146,7 @@ func endUndone(t *testing.T, open Open, replicas int) bool {
 	if err := b.Create(t.Context(), "a", backend.Record{Fields: map[string]string{"n": "0"}, TTL: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
-	master.Do(t, "WAIT", "1", "5000")
+	master.AwaitReplicas(t)
 	if err := b.Delete(t.Context(), "a"); err != nil {
 		t.Fatalf("Delete = %v", err)
 	}

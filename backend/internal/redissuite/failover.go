@@ -84,7 +84,7 @@ func failover(t *testing.T, open Open, st stage) {
 		t.Fatalf("%d workers on the server that is killed, %d on others", len(lost), len(kept))
 	}
 	// Until here all is on the replica.
-	victim.Do(t, "WAIT", "1", "10000")
+	victim.AwaitReplicas(t)
 
 	stop := run(t, slices.Concat(lost, kept))
 	time.Sleep(200 * time.Millisecond)
