@@ -28,7 +28,7 @@ var (
 // The names of the scripts.
 const (
 	createSHA1 = "93747061966e036422d6b8f43c35f6d99090a219"
-	applySHA1  = "b517560ae4590e195b4e4759a2f5bd9915eb998c"
+	applySHA1  = "ba1800447f7f81a471c34c79684844f2a3d1ed08"
 	probeSHA1  = "e4e0bc0a22aa342445d37b0ec44c6ffabc46ff92"
 )
 
