@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -25,12 +26,12 @@ type growthConfig struct {
 	value         int // bytes
 	expiring      int // sessions that expire at once
 	expiryTTL     time.Duration
-	calls         int // one at a time, to measure a cost
+	calls         int // to measure a cost
 }
 
 func growthDefaults() growthConfig {
 	return growthConfig{memory: 1_000_000, redis: 1_000_000, owned: 10_000, fields: 64, value: 16 << 10,
-		expiring: 1_000_000, expiryTTL: 20 * time.Second, calls: 3000}
+		expiring: 1_000_000, expiryTTL: 20 * time.Second, calls: 20_000}
 }
 
 func (g *growthConfig) quicken() {
@@ -50,7 +51,7 @@ type point struct {
 	Contender string  `json:"contender"`
 	Kind      kind    `json:"kind"`
 	Call      string  `json:"call"`
-	Micros    float64 `json:"microseconds"` // the median of calls that come one at a time
+	Micros    float64 `json:"microseconds"`
 	Bytes     float64 `json:"bytes_per_session,omitempty"`
 }
 
@@ -105,11 +106,14 @@ func cost(calls int, do func(i int) error) (float64, error) {
 
 // sessions measures requests and memory as sessions become more.
 func (g *grower) sessions(ctx context.Context) error {
-	mine, err := oursInMemory()
-	if err != nil {
-		return err
-	}
-	for _, c := range []*contender{mine, scsInMemory()[0]} {
+	for _, open := range []func() (*contender, error){
+		oursInMemory,
+		func() (*contender, error) { return scsInMemory()[0], nil },
+	} {
+		c, err := open() // one after the other, so that the next finds the heap empty
+		if err != nil {
+			return err
+		}
 		used := func(j *jar) (float64, error) { return heap() - j.size(), nil }
 		if err := g.more(ctx, c, g.cfg.memory, used); err != nil {
 			return err
@@ -135,6 +139,26 @@ func (g *grower) sessions(ctx context.Context) error {
 		}
 	}
 	return g.srv.admin.FlushAll(ctx).Err()
+}
+
+// loaded returns what a call takes of the machine, in microseconds, while several are under way.
+func loaded(calls int, worker func() func(i int) error) (float64, error) {
+	var next counter
+	var group failing
+	begin := time.Now()
+	for range targetParallel {
+		do := worker()
+		group.run(func() error {
+			for i := next.take(); i < calls; i = next.take() {
+				if err := do(i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := group.wait()
+	return microseconds(time.Since(begin)) / float64(calls), err
 }
 
 // more makes sessions up to most, and measures at each power of ten. used returns the bytes in use, the jar's left
@@ -170,9 +194,9 @@ func (g *grower) more(ctx context.Context, c *contender, most int, used func(*ja
 
 // cookieCost measures requests on sessions of the jar, and fills in the rest of the point.
 func (g *grower) cookieCost(c *contender, j *jar, r route, p point) error {
-	a, name := c.agent(), user()
-	micros, err := cost(g.cfg.calls, func(i int) error {
-		return expectOK(c, r, a.do(r, j.get(i*7919%j.len()), "", name))
+	micros, err := loaded(g.cfg.calls, func() func(int) error {
+		a, name := c.agent(), user()
+		return func(i int) error { return expectOK(c, r, a.do(r, j.get(i*7919%j.len()), "", name)) }
 	})
 	p.Contender, p.Kind, p.Call, p.Micros = c.name, c.kind, string(r), micros
 	g.g.Points = append(g.g.Points, p)
@@ -208,7 +232,8 @@ func (g *grower) shapes(ctx context.Context) error {
 		return err
 	}
 	defer closer()
-	for name, m := range all {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m := all[name]
 		fmt.Fprintln(g.log, "fields and values:", name)
 		for _, n := range powers(1, 4, g.cfg.fields) {
 			if err := g.shape(ctx, name, m, n, 10, point{Grows: growsFields, N: n}); err != nil {
@@ -261,7 +286,8 @@ func (g *grower) shape(ctx context.Context, name string, m *session.Manager, fie
 		{"change one field", func(t session.Token) error { _, err := m.SetFields(ctx, t, change); return err }},
 	} {
 		p.Call = call.name
-		if p.Micros, err = cost(g.cfg.calls, func(i int) error { return call.do(tokens[i%sessions]) }); err != nil {
+		worker := func() func(int) error { return func(i int) error { return call.do(tokens[i%sessions]) } }
+		if p.Micros, err = loaded(g.cfg.calls, worker); err != nil {
 			return err
 		}
 		g.g.Points = append(g.g.Points, p)

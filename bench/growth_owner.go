@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +26,11 @@ func (g *grower) owned(ctx context.Context) error {
 		return err
 	}
 	defer closer()
-	for name, m := range all {
-		have := 0
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m, have := all[name], 0
+		if err := g.srv.admin.FlushAll(ctx).Err(); err != nil { // the user's sessions on the backend before
+			return err
+		}
 		for _, n := range powers(1, 10, g.cfg.owned) {
 			fmt.Fprintf(g.log, "%d sessions of one user: %s\n", n, name)
 			for ; have < n; have++ {

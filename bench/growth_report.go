@@ -34,7 +34,11 @@ func (p *printer) growth(g *growth) {
 				rows = append(rows, s.row(s[0].Contender+": bytes per session", ns, func(x point) float64 { return math.Round(x.Bytes) }))
 			}
 		}
-		p.printf("\n### Growth: %s, one request at a time\n\n", grows)
+		how := fmt.Sprintf("%d requests at a time", targetParallel)
+		if grows == growsOwned {
+			how = "one request at a time"
+		}
+		p.printf("\n### Growth: %s, %s\n\n", grows, how)
 		p.table(head, rows)
 	}
 	var rows [][]string
@@ -43,7 +47,7 @@ func (p *printer) growth(g *growth) {
 			fmt.Sprintf("%.2f", x.After), short(x.P99), fmt.Sprint(x.Left)})
 	}
 	p.printf("\n### Expiry in memory: the longest request\n\n")
-	p.table([]string{"", "sessions", "before, ms", "after they expired, ms", "p99 after, µs", "still in memory at the end"}, rows)
+	p.table([]string{"", "sessions", "before, ms", "after they expired, ms", "p99 after, µs", "still in memory at the end (-1: not known)"}, rows)
 }
 
 // series is one line of a chart.
