@@ -73,7 +73,7 @@ func defaults() config {
 		parallel:       []int{1, 32, 256},
 		sessions:       1000,
 		memorySessions: 300_000,
-		sizeSessions:   20_000,
+		sizeSessions:   100_000,
 		counts:         parallelCounts,
 		settle:         2*localCache + time.Second, // for up to twice its time, a local cache is not used for what was just written
 		only:           regexp.MustCompile(""),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -147,10 +148,28 @@ func (s *server) usage(ctx context.Context) (usage, error) {
 }
 
 // usedMemory returns the bytes that the server's data and what goes with it take. What connections take is left out:
-// it grows and shrinks by itself.
+// it grows and shrinks by itself, in the seconds after a load, and is known only roughly until then. So this waits until
+// it does no more.
 func (s *server) usedMemory(ctx context.Context) (float64, error) {
-	info, err := s.info(ctx, "memory")
-	return info["used_memory"] - info["mem_clients_normal"], err
+	const (
+		interval = 250 * time.Millisecond
+		still    = 4 // times in a row
+		most     = 40
+	)
+	var last float64
+	for i, same := 0, 0; i < most && same < still; i++ {
+		info, err := s.info(ctx, "memory")
+		if err != nil {
+			return 0, err
+		}
+		used := info["used_memory"] - info["mem_clients_normal"]
+		if same++; math.Abs(used-last) > 4096 {
+			same = 0
+		}
+		last = used
+		time.Sleep(interval)
+	}
+	return last, ctx.Err()
 }
 
 // info returns the numbers of one section of INFO.
