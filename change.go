@@ -69,7 +69,11 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 // timer adds what the rotation timer has due. It depends on the token being the one that was loaded, so that of
 // parallel requests one gives out a new token, and none takes a newer token for seen.
 func (s *Session) timer(c *change) {
-	stored, renewal := s.fields[fieldToken], s.m.opts.renewalDue(c.now, s.meta)
+	renewal := s.m.opts.renewalDue(c.now, s.meta)
+	if !renewal && !s.firstSight() {
+		return
+	}
+	stored := s.fields[fieldToken]
 	switch {
 	case renewal && s.byPrevious: // the new token was never presented: give out another in its place
 		c.token = renewToken(s.id())
@@ -80,10 +84,8 @@ func (s *Session) timer(c *change) {
 			fieldToken: hashToken(c.token).String(), fieldRotated: formatTime(c.now), fieldPrevious: stored,
 		}
 		c.drop(s.fields, fieldSeen)
-	case s.firstSight():
-		c.patch.Set = map[string]string{fieldSeen: formatTime(c.now)}
 	default:
-		return
+		c.patch.Set = map[string]string{fieldSeen: formatTime(c.now)}
 	}
 	c.timed = true
 	c.patch.If = map[string]string{fieldToken: stored}
@@ -150,9 +152,11 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 	if c.patch.TTL > 0 {
 		s.ttl = c.patch.TTL
 	}
-	byPrevious := s.byPrevious && c.token == ""
-	s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl})
-	s.byPrevious = byPrevious
+	if c.touch || c.timed || c.token != "" { // else no field was written that meta has
+		byPrevious := s.byPrevious && c.token == ""
+		s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl})
+		s.byPrevious = byPrevious
+	}
 	if c.token != "" {
 		s.token, s.cookie = c.token, setCookie
 	}

@@ -159,14 +159,15 @@ func forbidCaching(h http.Header) {
 
 // addVary says that the response depends on the cookie.
 func addVary(h http.Header) {
-	for _, line := range h["Vary"] {
+	lines := h["Vary"]
+	for _, line := range lines {
 		for field := range strings.SplitSeq(line, ",") {
 			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, "Cookie") {
 				return
 			}
 		}
 	}
-	h.Add("Vary", "Cookie")
+	h["Vary"] = append(lines, "Cookie")
 }
 
 // presented is what a request says of the session cookie.

@@ -31,7 +31,7 @@ func (s *Session) AuthenticatedWithin(ctx context.Context, d time.Duration) (boo
 	if err := s.freshen(ctx); err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
 	}
-	return !s.authenticated.IsZero() && s.m.opts.Now().Sub(s.authenticated) <= d, nil
+	return s.authenticated != 0 && s.authenticated.until(s.m.opts.Now()) <= d, nil
 }
 
 // freshen is refresh, and forgets a session that has ended.

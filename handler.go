@@ -3,8 +3,10 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,11 +29,11 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		x := &exchange{ResponseWriter: w, m: m}
+		x := &exchange{ResponseWriter: w, m: m, above: r.Context()}
 		if len(w.Header()) > 0 {
 			x.before = w.Header().Clone()
 		}
-		x.r = r.WithContext(context.WithValue(r.Context(), ctxKey{m}, x))
+		x.r = r.WithContext((*exchangeContext)(x))
 		next.ServeHTTP(x, x.r)
 		x.finish()
 	})
@@ -63,6 +65,7 @@ func exchangeOf(ctx context.Context, m *Manager) *exchange {
 type exchange struct {
 	http.ResponseWriter
 	m      *Manager
+	above  context.Context // of the request as it came
 	r      *http.Request
 	before http.Header // the response's header as it was before next, nil if empty
 
@@ -72,7 +75,27 @@ type exchange struct {
 	loadErr error
 	begun   bool  // the response has begun
 	failed  error // why it is the error handler's
+
+	committed atomic.Bool // begin has nothing more to do, and failed does not change any more
 }
+
+// exchangeContext is an exchange as the context of its request, which so takes no memory of its own.
+type exchangeContext exchange
+
+func (c *exchangeContext) Deadline() (time.Time, bool) { return c.above.Deadline() }
+func (c *exchangeContext) Done() <-chan struct{}       { return c.above.Done() }
+func (c *exchangeContext) Err() error                  { return c.above.Err() }
+
+// Value returns the exchange to its Manager.
+func (c *exchangeContext) Value(key any) any {
+	if k, ok := key.(ctxKey); ok && k.m == c.m {
+		return (*exchange)(c)
+	}
+	return c.above.Value(key)
+}
+
+// String keeps the request and its headers out of what fmt prints of a context.
+func (c *exchangeContext) String() string { return fmt.Sprint(c.above) + ".WithSession" }
 
 // get loads the session once.
 func (x *exchange) get() (*Session, error) {
@@ -107,12 +130,16 @@ func (x *exchange) result() (*Session, error) {
 // begin commits the session before the response begins, once, and reports why the response is not the
 // handler's, if it is not.
 func (x *exchange) begin() error {
+	if x.committed.Load() {
+		return x.failed
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.begun {
 		return x.failed
 	}
 	x.begun = true
+	defer x.committed.Store(true)
 	if !x.asked {
 		return nil
 	}

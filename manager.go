@@ -41,11 +41,6 @@ func New(b backend.Backend, opts *Options) (*Manager, error) {
 // now is the one place that reads the clock. Times in records are UTC and whole seconds.
 func (m *Manager) now() time.Time { return m.opts.Now().UTC().Truncate(time.Second) }
 
-// storeContext returns a context for what must not end with the client: the values of ctx, its own deadline.
-func (m *Manager) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), m.opts.StoreTimeout)
-}
-
 // Ping reports whether the store answers and lets the Manager do what it needs to. A backend that is no
 // backend.Pinger is taken to be well.
 func (m *Manager) Ping(ctx context.Context) error {

@@ -268,15 +268,15 @@ func fresh(now time.Time, value string) bool {
 		return false
 	}
 	linked, ok := parseTime(value[:len("2006-01-02T15:04:05+00:00")])
-	return ok && now.Sub(linked).Abs() < linkAge
+	return ok && linked.until(now).Abs() < linkAge
 }
 
 func (m *Manager) info(id string, mt meta, rec backend.Record) Info {
 	return Info{
 		ID:              id,
-		CreatedAt:       mt.created,
-		AuthenticatedAt: mt.authenticated,
-		LastAccessedAt:  mt.accessed,
+		CreatedAt:       mt.created.time(),
+		AuthenticatedAt: mt.authenticated.time(),
+		LastAccessedAt:  mt.accessed.time(),
 		ExpiresAt:       m.opts.expiry(mt, rec.TTL),
 		Label:           rec.Fields[fieldLabel],
 		Remembered:      mt.remembered,

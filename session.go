@@ -247,7 +247,7 @@ func (s *Session) Remaining() time.Duration {
 func (s *Session) CreatedAt() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.created
+	return s.created.time()
 }
 
 // LastAccessedAt returns when the session was last touched, UTC, in whole seconds; the zero time if it is not
@@ -255,7 +255,7 @@ func (s *Session) CreatedAt() time.Time {
 func (s *Session) LastAccessedAt() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.accessed
+	return s.accessed.time()
 }
 
 // Owner returns whose session it is: what Login was given, or "" before a login.
@@ -273,7 +273,7 @@ func (s *Session) Owner() string {
 func (s *Session) AuthenticatedAt() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.authenticated
+	return s.authenticated.time()
 }
 
 // Login makes the session owner's with the next commit: a new token is given out and the old one dies at once,

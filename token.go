@@ -89,28 +89,37 @@ func renewToken(id string) string { return id + newToken()[idLen:] }
 
 // validToken reports whether s is a token's one and only spelling.
 func validToken(s string) bool {
-	if len(s) != tokenLen || !base64url(s) {
-		return false
-	}
 	// 43 characters hold 258 bits: the last one's low two are spare.
-	switch s[tokenLen-1] {
-	case 'A', 'E', 'I', 'M', 'Q', 'U', 'Y', 'c', 'g', 'k', 'o', 's', 'w', '0', '4', '8':
-		return true
-	}
-	return false
+	return len(s) == tokenLen && allOf(s, &alphabet) && allOf(s[tokenLen-1:], &lastAlphabet)
 }
 
 // validID reports whether s may be a session's ID.
-func validID(s string) bool { return len(s) == idLen && base64url(s) }
+func validID(s string) bool { return len(s) == idLen && allOf(s, &alphabet) }
 
-func base64url(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
-			return false
-		}
+// charset is a set of bytes, a bit each.
+type charset [4]uint64
+
+// Characters of URL-safe base64, and those of them that end a token. A token's characters are random: asking a set
+// is several times faster than comparing, which leaves the processor nothing to predict.
+var (
+	alphabet     = newCharset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+	lastAlphabet = newCharset("AEIMQUYcgkosw048")
+)
+
+func newCharset(chars string) (set charset) {
+	for _, c := range []byte(chars) {
+		set[c>>6] |= 1 << (c & 63)
 	}
-	return true
+	return set
+}
+
+// allOf reports whether all of s is in set.
+func allOf(s string, set *charset) bool {
+	in := uint64(1)
+	for i := range len(s) {
+		in &= set[s[i]>>6] >> (s[i] & 63)
+	}
+	return in == 1
 }
 
 // tokenHash is what the store keeps of a token: the base64url SHA-256 of its text.
