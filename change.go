@@ -47,7 +47,7 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 		p.If = make(map[string]string, 2)
 	}
 	p.If[fieldCreated], p.If[fieldEpoch] = s.fields[fieldCreated], s.fields[fieldEpoch]
-	p.Has = mustHave
+	p.Has = mustHave[1:] // the first has its value among the conditions, which is not empty
 	if p.Set == nil {
 		p.Set = make(map[string]string, len(s.dirty)+1)
 	}

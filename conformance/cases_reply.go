@@ -157,6 +157,14 @@ var replyCases = []testCase{
 			t.wantApply(id, p, want)
 			t.wantLoad(id, want)
 			t.wantApply(id, backend.Patch{Load: true, If: fields{"a": "x"}, Has: []string{"c"}}, want)
+			p = backend.Patch{ // nothing to delete, so that a reply may be what was there, and what is new
+				Set: fields{"a": "y", "e": "5"}, Add: map[string]int64{"n": most - 2, "m": -most, "zero": 0}, Load: true,
+			}
+			want.Fields = fields{
+				"a": "y", "c": "", "e": "5", "n": "9007199254740991", "m": "-9007199254740991", "zero": "0",
+			}
+			t.wantApply(id, p, want)
+			t.wantLoad(id, want)
 		},
 	},
 }

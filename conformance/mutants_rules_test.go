@@ -197,6 +197,35 @@ var counterMutants = []mutant{
 			return c.Apply(ctx, id, p)
 		}),
 	},
+	{
+		name:  "a record in the reply has large counters as a float has them",
+		kills: []string{"ReplyWithLoad"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			for name := range p.Add {
+				if n, err := strconv.Atoi(rec.Fields[name]); err == nil && p.Load {
+					rec.Fields[name] = strconv.FormatFloat(float64(n), 'g', 14, 64)
+				}
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "a record in the reply lacks what is new",
+		kills: []string{"ReplyWithLoad"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			before, _ := c.Load(ctx, id)
+			rec, err := c.Apply(ctx, id, p)
+			if p.Load && len(p.Delete) == 0 {
+				for name := range p.Set {
+					if _, ok := before.Fields[name]; !ok {
+						delete(rec.Fields, name)
+					}
+				}
+			}
+			return rec, err
+		}),
+	},
 }
 
 func strconvInt(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }

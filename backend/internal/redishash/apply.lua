@@ -2,28 +2,33 @@
 -- write. What the server may refuse for reasons of its own (no memory, a replica), it refuses at the first write.
 --
 -- KEYS[1]  the record's key
--- ARGV[1]  number of conditions "field holds value"
--- ARGV[2]  number of conditions "field is there"
--- ARGV[3]  number of counters
--- ARGV[4]  number of fields to set
--- ARGV[5]  number of fields to delete
--- ARGV[6]  new time to live in seconds; 0 keeps the old one
--- ARGV[7]  what to do: "" change, "touch" change and count the time to live from now, "remove" delete the record
--- ARGV[8]  what to reply: "" the counters, "load" the record
--- ARGV[9…] the names of the conditions and counters, in that order; the values of the conditions; the deltas of
---          the counters; names and values to set, session_ttl among them if it is new; names to delete
+-- ARGV[1]  seven characters. Five are numbers, a character each, counted from "0" to "v", which is 70: of conditions
+--          "field holds value", of conditions "field is there", of counters, of fields to set and of fields to delete.
+--          Then what to do: "-" change, "t" change and count the time to live from now, "n" change and count a new
+--          time to live, the value of the first field to set, from now, "x" delete the record. Then what to reply:
+--          "-" the counters, "l" the record. If a number is over 70, the last two characters only, and five
+--          arguments follow, the numbers.
+-- ARGV[…]  the names of the conditions and counters, in that order; the values of the conditions; the deltas of
+--          the counters; names and values to set; names to delete
 --
 -- Replies with the counters' new values, in their order, or with the record as names and values, after the
 -- change or before it is removed; or with an error that begins with SESSION_NOT_FOUND, SESSION_UNREADABLE,
 -- SESSION_CONFLICT or SESSION_COUNTER, looked for in this order.
 
 local key, argv, call = KEYS[1], ARGV, redis.call
-local nif, nhas, nadd, nset, ndel = argv[1] + 0, argv[2] + 0, argv[3] + 0, argv[4] + 0, argv[5] + 0
-local ttl, action, load = argv[6], argv[7], argv[8] == 'load'
+local nif, nhas, nadd, nset, ndel, action, reply = string.byte(argv[1], 1, 7)
+local first = 1 -- of the names, less one
+if reply then
+  nif, nhas, nadd, nset, ndel = nif - 48, nhas - 48, nadd - 48, nset - 48, ndel - 48
+else
+  action, reply = nif, nhas
+  nif, nhas, nadd, nset, ndel = argv[2] + 0, argv[3] + 0, argv[4] + 0, argv[5] + 0, argv[6] + 0
+  first = 6
+end
+local load = reply == 108 -- l
 
--- Where each part of ARGV begins, less one.
-local has = 8 + nif
-local counters = has + nhas
+-- Where each further part of ARGV begins, less one.
+local counters = first + nif + nhas
 local values = counters + nadd
 local deltas = values + nif
 local sets = deltas + nadd
@@ -33,11 +38,25 @@ local deletes = sets + 2 * nset
 -- and values together.
 local chunk = 4000
 
--- Read what the checks need.
-local held = call('HMGET', key, 'session_ttl', unpack(argv, 9, values <= chunk and values or chunk))
-for i = chunk + 1, values, chunk do
-  for _, v in ipairs(call('HMGET', key, unpack(argv, i, math.min(i + chunk - 1, values)))) do
-    held[#held + 1] = v
+-- Read what the checks need: session_ttl, what the conditions name, the counters. If the record is asked for, read all
+-- of it, once: HGETALL is the dearest command here. at says where in record the value of each field is.
+local held, record, at
+if load then
+  record, at = call('HGETALL', key), {}
+  for i = 2, #record, 2 do
+    at[record[i - 1]] = i
+  end
+  held = {record[at.session_ttl], nil, nil, nil, nil, nil, nil, nil} -- with room, which is cheaper than to grow
+  for i = first + 1, values do
+    held[i - first + 1] = record[at[argv[i]]]
+  end
+else
+  local last = first + chunk
+  held = call('HMGET', key, 'session_ttl', unpack(argv, first + 1, values <= last and values or last))
+  for i = last + 1, values, chunk do
+    for _, v in ipairs(call('HMGET', key, unpack(argv, i, math.min(i + chunk - 1, values)))) do
+      held[#held + 1] = v
+    end
   end
 end
 
@@ -73,10 +92,9 @@ for i = 1, nadd do
   end
 end
 
-if action == 'remove' then
-  local last = load and call('HGETALL', key) or {}
+if action == 120 then -- x
   call('DEL', key)
-  return last
+  return record or {}
 end
 
 local sums = {}
@@ -89,16 +107,33 @@ end
 for i = deletes + 1, deletes + ndel, chunk do
   call('HDEL', key, unpack(argv, i, math.min(i + chunk - 1, deletes + ndel)))
 end
-if ttl ~= '0' then
-  call('EXPIRE', key, ttl)
-elseif action == 'touch' then
+if action == 110 then -- n
+  call('EXPIRE', key, argv[sets + 2])
+elseif action == 116 then -- t
   call('EXPIRE', key, lives)
 elseif nadd + nset + ndel > 0 and call('PTTL', key) == -1 then
   -- Another program took the key's expiry away: no write leaves a key without one.
   call('EXPIRE', key, lives)
 end
 
-if load then
+if not load then
+  return sums
+end
+if ndel > 0 then
   return call('HGETALL', key)
 end
-return sums
+local function put(name, value)
+  local i = at[name]
+  if not i then
+    i = #record + 2
+    record[i - 1] = name
+  end
+  record[i] = value
+end
+for i = 1, nadd do
+  put(argv[counters + i], string.format('%.0f', sums[i]))
+end
+for i = sets + 1, deletes, 2 do
+  put(argv[i], argv[i + 1])
+end
+return record

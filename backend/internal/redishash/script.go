@@ -2,6 +2,7 @@ package redishash
 
 import (
 	_ "embed" // the scripts
+	"slices"
 	"strconv"
 
 	"github.com/faeeb396/session/backend"
@@ -28,7 +29,7 @@ var (
 // The names of the scripts.
 const (
 	createSHA1 = "93747061966e036422d6b8f43c35f6d99090a219"
-	applySHA1  = "ba1800447f7f81a471c34c79684844f2a3d1ed08"
+	applySHA1  = "4a60503db8ed1b77f4c52c2164f7f1829e5e14e5"
 	probeSHA1  = "e4e0bc0a22aa342445d37b0ec44c6ffabc46ff92"
 )
 
@@ -70,15 +71,13 @@ func Apply(key string, p *backend.Patch, counters []string) Call {
 	if p.TTL > 0 {
 		sets++
 	}
-	first := 8 + len(p.If) // after the names of the conditions, whose values come later, in the same order
-	args := make([]string, first, first+len(p.If)+len(p.Has)+2*len(counters)+2*sets+len(p.Delete))
-	for i, n := range [...]int{len(p.If), len(p.Has), len(counters), sets, len(p.Delete)} {
-		args[i] = strconv.Itoa(n)
-	}
-	args[5], args[6], args[7] = formatTTL(p.TTL), action(p), reply(p)
+	args := make([]string, 1, 6+2*len(p.If)+len(p.Has)+2*len(counters)+2*sets+len(p.Delete))
+	args = header(args, p, sets)
+	names := len(args) // of the conditions; their values come later, in the same order
+	args = slices.Grow(args, len(p.If))[:names+len(p.If)]
 	args = append(args, p.Has...)
 	args = append(args, counters...)
-	i := 8
+	i := names
 	for name, value := range p.If {
 		args[i] = name
 		args = append(args, value)
@@ -88,7 +87,7 @@ func Apply(key string, p *backend.Patch, counters []string) Call {
 		args = append(args, strconv.FormatInt(p.Add[name], 10))
 	}
 	if p.TTL > 0 {
-		args = append(args, fieldTTL, args[5])
+		args = append(args, fieldTTL, formatTTL(p.TTL))
 	}
 	for name, value := range p.Set {
 		args = append(args, name, value)
@@ -97,21 +96,44 @@ func Apply(key string, p *backend.Patch, counters []string) Call {
 	return Call{Script{applySource, applySHA1}, key, args}
 }
 
-func action(p *backend.Patch) string {
-	switch {
-	case p.Remove:
-		return "remove"
-	case p.Touch:
-		return "touch"
+// maxShort is the largest number that a header has as a character.
+const maxShort = 70
+
+// header fills in args[0], see apply.lua, and appends the numbers that are too large for it.
+func header(args []string, p *backend.Patch, sets int) []string {
+	numbers := [...]int{len(p.If), len(p.Has), len(p.Add), sets, len(p.Delete)}
+	text := [7]byte{5: action(p), 6: reply(p)}
+	for i, n := range numbers {
+		text[i] = '0' + byte(min(n, maxShort))
 	}
-	return ""
+	if slices.Max(numbers[:]) <= maxShort {
+		args[0] = string(text[:])
+		return args
+	}
+	args[0] = string(text[5:])
+	for _, n := range numbers {
+		args = append(args, strconv.Itoa(n))
+	}
+	return args
 }
 
-func reply(p *backend.Patch) string {
-	if p.Load {
-		return "load"
+func action(p *backend.Patch) byte {
+	switch {
+	case p.Remove:
+		return 'x'
+	case p.TTL > 0:
+		return 'n'
+	case p.Touch:
+		return 't'
 	}
-	return ""
+	return '-'
+}
+
+func reply(p *backend.Patch) byte {
+	if p.Load {
+		return 'l'
+	}
+	return '-'
 }
 
 // Probe returns the call that finds out which commands the server refuses, for a backend whose keys begin with

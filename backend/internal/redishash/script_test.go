@@ -79,20 +79,30 @@ func TestApply(t *testing.T) {
 		p    backend.Patch
 		want []string
 	}{
-		{name: "nothing", want: []string{"0", "0", "0", "0", "0", "0", "", ""}},
-		{name: "touch", p: backend.Patch{Touch: true}, want: []string{"0", "0", "0", "0", "0", "0", "touch", ""}},
+		{name: "nothing", want: []string{"00000--"}},
+		{name: "touch", p: backend.Patch{Touch: true}, want: []string{"00000t-"}},
 		{
 			name: "remove",
 			p:    backend.Patch{Remove: true, Load: true},
-			want: []string{"0", "0", "0", "0", "0", "0", "remove", "load"},
+			want: []string{"00000xl"},
 		},
 		{
 			name: "everything",
 			p:    p,
 			want: []string{
-				"1", "2", "1", "2", "2", "60", "", "load",
+				"12122nl",
 				"i", "h", "g", "n", "1", "-7", "session_ttl", "60", "s", "", "d", "e",
 			},
+		},
+		{
+			name: "the most that a character says",
+			p:    backend.Patch{Has: fields(70), Touch: true},
+			want: append([]string{"0v000t-"}, fields(70)...),
+		},
+		{
+			name: "more",
+			p:    backend.Patch{If: map[string]string{"i": "1"}, Has: fields(71), Touch: true},
+			want: slices.Concat([]string{"t-", "1", "71", "0", "0", "0", "i"}, fields(71), []string{"1"}),
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,6 +114,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
+func fields(n int) []string { return slices.Repeat([]string{"f"}, n) }
+
 // Maps have no order, and the parts of ARGV must have the same.
 func TestApplyKeepsNamesAndValuesTogether(t *testing.T) {
 	p := backend.Patch{If: map[string]string{}, Add: map[string]int64{}}
@@ -113,7 +125,7 @@ func TestApplyKeepsNamesAndValuesTogether(t *testing.T) {
 	}
 	for range 20 {
 		counters := redishash.Counters(&p)
-		args := redishash.Apply("k", &p, counters).Args[8:]
+		args := redishash.Apply("k", &p, counters).Args[1:]
 		names, addNames, values, deltas := args[:26], args[26:52], args[52:78], args[78:]
 		if !slices.Equal(addNames, counters) {
 			t.Fatalf("counters are named %q, want %q", addNames, counters)
