@@ -39,7 +39,7 @@ func New(b backend.Backend, opts *Options) (*Manager, error) {
 }
 
 // now is the one place that reads the clock. Times in records are UTC and whole seconds.
-func (m *Manager) now() time.Time { return m.opts.Now().UTC().Truncate(time.Second) }
+func (m *Manager) now() time.Time { return time.Unix(m.opts.Now().Unix(), 0).UTC() }
 
 // Ping reports whether the store answers and lets the Manager do what it needs to. A backend that is no
 // backend.Pinger is taken to be well.
@@ -116,22 +116,27 @@ func (s *Session) load(ctx context.Context, token string, touch bool) error {
 	if err != nil {
 		return s.m.storeFailed(ctx, "load", id, err)
 	}
+	mt, v := s.m.opts.judge(s.m.opts.Now(), rec, hash)
 	s.cached = s.m.cache && !touched
-	if s.cached {
-		if _, v := s.m.opts.judge(s.m.opts.Now(), rec, hash); v != live {
-			s.cached = false
-			if rec, err = s.m.fresh.Load(ctx, id); err != nil {
-				return s.m.storeFailed(ctx, "load", id, err)
-			}
+	if s.cached && v != live {
+		s.cached = false
+		if rec, err = s.m.fresh.Load(ctx, id); err != nil {
+			return s.m.storeFailed(ctx, "load", id, err)
 		}
+		mt, v = s.m.opts.judge(s.m.opts.Now(), rec, hash)
 	}
-	return s.adopt(ctx, token, hash, rec, touched)
+	return s.conclude(ctx, token, rec, touched, mt, v)
 }
 
 // adopt takes a record over if it is a live session and the token is its own.
 func (s *Session) adopt(ctx context.Context, token string, hash tokenHash, rec backend.Record, touched bool) error {
-	id := token[:idLen]
 	mt, v := s.m.opts.judge(s.m.opts.Now(), rec, hash)
+	return s.conclude(ctx, token, rec, touched, mt, v)
+}
+
+// conclude does what the verdict on a record asks for.
+func (s *Session) conclude(ctx context.Context, token string, rec backend.Record, touched bool, mt meta, v verdict) error {
+	id := token[:idLen]
 	switch v {
 	case live:
 		s.token, s.stored, s.fields, s.ttl, s.meta, s.quiet = token, true, rec.Fields, rec.TTL, mt, touched
