@@ -43,10 +43,11 @@ func deadline(now int64, ttl time.Duration) int64 {
 // deadline returns the instant from which on the record in slot i is gone.
 func (s *shard) deadline(i uint32) int64 { return s.queue[s.slots[i].pos].deadline }
 
-// live returns the slot of the record under id, if it has not expired.
+// live returns the slot of the record under id, if it has not expired. As a rule no record of the shard has, which
+// due says without a look into the queue.
 func (s *shard) live(hash uint32, id string, now int64) (uint32, bool) {
 	i, ok := s.find(hash, id)
-	return i, ok && s.deadline(i) > now
+	return i, ok && (s.due.Load() > now || s.deadline(i) > now)
 }
 
 // insert adds a record whose ID is not there. Its place in count is the caller's to reserve.
