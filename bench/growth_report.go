@@ -11,35 +11,12 @@ import (
 // growth writes a table for each thing that grows.
 func (p *printer) growth(g *growth) {
 	for _, grows := range []string{growsSessions, growsFields, growsValue, growsOwned} {
-		var ns []int
-		series := g.series(grows)
-		for _, s := range series {
-			for _, x := range s {
-				if !slices.Contains(ns, x.N) {
-					ns = append(ns, x.N)
-				}
-			}
-		}
-		slices.Sort(ns)
-		head := []string{grows}
-		for _, n := range ns {
-			head = append(head, thousands(float64(n)))
-		}
-		var rows [][]string
-		sized := make(map[string]bool)
-		for _, s := range series {
-			rows = append(rows, s.row(s[0].Contender+": "+s[0].Call+", µs", ns, func(x point) float64 { return x.Micros }))
-			if s[0].Bytes != 0 && !sized[s[0].Contender] {
-				sized[s[0].Contender] = true
-				rows = append(rows, s.row(s[0].Contender+": bytes per session", ns, func(x point) float64 { return math.Round(x.Bytes) }))
-			}
-		}
 		how := fmt.Sprintf("%d requests at a time", targetParallel)
 		if grows == growsOwned {
 			how = "one request at a time"
 		}
 		p.printf("\n### Growth: %s, %s\n\n", grows, how)
-		p.table(head, rows)
+		p.lines(grows, g.series(grows))
 	}
 	var rows [][]string
 	for _, x := range g.Pauses {
@@ -48,6 +25,32 @@ func (p *printer) growth(g *growth) {
 	}
 	p.printf("\n### Expiry in memory: the longest request\n\n")
 	p.table([]string{"", "sessions", "before, ms", "after they expired, ms", "p99 after, µs", "still in memory at the end (-1: not known)"}, rows)
+}
+
+// lines writes a table of series: a row for the time of each, and one for the bytes of each contender.
+func (p *printer) lines(grows string, all []series) {
+	var ns []int
+	for _, s := range all {
+		for _, x := range s {
+			ns = append(ns, x.N)
+		}
+	}
+	slices.Sort(ns)
+	ns = slices.Compact(ns)
+	head := []string{grows}
+	for _, n := range ns {
+		head = append(head, thousands(float64(n)))
+	}
+	var rows [][]string
+	sized := make(map[string]bool)
+	for _, s := range all {
+		rows = append(rows, s.row(s[0].Contender+": "+s[0].Call+", µs", ns, func(x point) float64 { return x.Micros }))
+		if s[0].Bytes != 0 && !sized[s[0].Contender] {
+			sized[s[0].Contender] = true
+			rows = append(rows, s.row(s[0].Contender+": bytes per session", ns, func(x point) float64 { return math.Round(x.Bytes) }))
+		}
+	}
+	p.table(head, rows)
 }
 
 // series is one line of a chart.
@@ -132,7 +135,11 @@ func (s *svg) lines(x, y float64, title string, all []series) {
 	for e := v.low; e <= v.high; e++ {
 		at := v.at(math.Pow(10, e))
 		s.line(h.from, at, h.to, at, "axis")
-		s.text(h.from-6, at+4, "note", "end", fmt.Sprintf("%g", math.Pow(10, e)))
+		label := fmt.Sprintf("%g", math.Pow(10, e))
+		if e >= 0 {
+			label = thousands(math.Pow(10, e))
+		}
+		s.text(h.from-6, at+4, "note", "end", label)
 	}
 	var labels []float64
 	for _, line := range all {

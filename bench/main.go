@@ -27,7 +27,9 @@ type config struct {
 	counts         int           // parallel ones, to see what is lost
 	settle         time.Duration // between making the sessions in Redis and measuring
 	only           *regexp.Regexp
-	json, svg      string
+	json, svg      string // where to write
+	summary        string // a file to put the most important figures into
+	from           string // a file that json was written to, instead of measuring
 	growth         bool
 	grow           growthConfig
 }
@@ -53,6 +55,8 @@ func parse() config {
 	quick := flag.Bool("quick", false, "a smoke run of a few seconds, whose figures say nothing")
 	flag.StringVar(&c.json, "json", "", "write the results to this `file`")
 	flag.StringVar(&c.svg, "svg", "", "write the charts to this `directory`")
+	flag.StringVar(&c.summary, "summary", "", "put the figures that matter most into this Markdown `file`, between its lines <!-- bench --> and <!-- /bench -->")
+	flag.StringVar(&c.from, "from", "", "measure nothing and take the results from this `file`, which -json has written")
 	flag.BoolVar(&c.growth, "growth", false, "measure how the cost grows with sessions, fields, values and a user's sessions")
 	flag.IntVar(&c.grow.memory, "growth-memory", c.grow.memory, "most sessions in memory, with -growth")
 	flag.IntVar(&c.grow.redis, "growth-redis", c.grow.redis, "most sessions in Redis, with -growth")
@@ -104,17 +108,7 @@ type report struct {
 
 // run does what cfg says. It prints the tables to out and its progress to log.
 func run(ctx context.Context, cfg config, out, log io.Writer) error {
-	srv, err := startServer(ctx)
-	if err != nil {
-		return err
-	}
-	defer srv.stop()
-	rep := &report{Date: time.Now().UTC(), Machine: thisMachine(srv.version(ctx)), Time: cfg.time.String(), Rounds: cfg.rounds}
-	if cfg.growth {
-		rep.Growth, err = measureGrowth(ctx, cfg, srv, log)
-	} else {
-		err = compare(ctx, cfg, srv, rep, log)
-	}
+	rep, err := results(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -132,9 +126,37 @@ func run(ctx context.Context, cfg config, out, log io.Writer) error {
 		}
 	}
 	if cfg.svg != "" {
-		return rep.draw(cfg.svg)
+		if err := rep.draw(cfg.svg); err != nil {
+			return err
+		}
+	}
+	if cfg.summary != "" {
+		return rep.summarize(cfg.summary)
 	}
 	return nil
+}
+
+// results measures, or reads what was measured before.
+func results(ctx context.Context, cfg config, log io.Writer) (*report, error) {
+	rep := new(report)
+	if cfg.from != "" {
+		text, err := os.ReadFile(cfg.from)
+		if err != nil {
+			return nil, err
+		}
+		return rep, json.Unmarshal(text, rep)
+	}
+	srv, err := startServer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer srv.stop()
+	*rep = report{Date: time.Now().UTC(), Machine: thisMachine(srv.version(ctx)), Time: cfg.time.String(), Rounds: cfg.rounds}
+	if cfg.growth {
+		rep.Growth, err = measureGrowth(ctx, cfg, srv, log)
+		return rep, err
+	}
+	return rep, compare(ctx, cfg, srv, rep, log)
 }
 
 // compare measures all contenders: first those on Redis, then those in memory.
