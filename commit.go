@@ -288,10 +288,10 @@ func (s *Session) checkSize(counter string) error {
 		n++
 		bytes += len(counter) + 1
 	}
-	if !s.grows(counter) {
-		return nil
+	if err := s.m.opts.checkSize(n, bytes); err != nil && s.grows(counter) {
+		return err
 	}
-	return s.m.opts.checkSize(n, bytes)
+	return nil
 }
 
 // grows reports whether a change sets or adds a field.

@@ -34,17 +34,23 @@ func repack(r packed, ttl time.Duration, p *backend.Patch, sums map[string]strin
 		changed = append(changed, name)
 	}
 	fields, size := len(p.Set)+len(sums), sizeOf(p.Set)+sizeOf(sums)
-	for c := r.fields(); c.next(); {
-		if !slices.Contains(changed, c.name) {
-			fields, size = fields+1, size+len(c.raw)
+	for rest := r.fields(); rest != ""; {
+		name, after := text(rest)
+		after = skip(after)
+		if !slices.Contains(changed, name) {
+			fields, size = fields+1, size+len(rest)-len(after)
 		}
+		rest = after
 	}
 	var w packer
 	w.header(r.id(), ttl, fields, size)
-	for c := r.fields(); c.next(); {
-		if !slices.Contains(changed, c.name) {
-			w.WriteString(c.raw)
+	for rest := r.fields(); rest != ""; {
+		name, after := text(rest)
+		after = skip(after)
+		if !slices.Contains(changed, name) {
+			w.WriteString(rest[:len(rest)-len(after)])
 		}
+		rest = after
 	}
 	w.fields(p.Set)
 	w.fields(sums)
@@ -74,40 +80,45 @@ func (r packed) ttl() time.Duration {
 func (r packed) toMap() map[string]string {
 	_, n, rest := r.header()
 	fields := make(map[string]string, n)
-	for c := (cursor{rest: rest}); c.next(); {
-		fields[c.name] = c.value
+	for rest != "" {
+		var name, value string
+		name, rest = text(rest)
+		value, rest = text(rest)
+		fields[name] = value
 	}
 	return fields
 }
 
-// cursor walks over the fields of a packed record.
-type cursor struct {
-	name, value string
-	raw         string // the field as it is packed
-	rest        string
-}
-
-func (r packed) fields() cursor {
-	_, _, rest := r.header()
-	return cursor{rest: rest}
-}
-
-// next goes to the next field and reports whether there is one.
-func (c *cursor) next() bool {
-	if c.rest == "" {
-		return false
+// lookup returns the value of a field, and whether it is there.
+func (r packed) lookup(name string) (string, bool) {
+	for rest := r.fields(); rest != ""; {
+		var got string
+		got, rest = text(rest)
+		if got == name {
+			value, _ := text(rest)
+			return value, true
+		}
+		rest = skip(rest)
 	}
-	start := c.rest
-	c.name, c.rest = text(c.rest)
-	c.value, c.rest = text(c.rest)
-	c.raw = start[:len(start)-len(c.rest)]
-	return true
+	return "", false
+}
+
+// fields returns the part of r with the fields: their names and values in turn.
+func (r packed) fields() string {
+	_, _, rest := r.header()
+	return rest
 }
 
 // text splits a text with its length off s.
 func text(s string) (string, string) {
 	n, s := number(s)
 	return s[:n], s[n:]
+}
+
+// skip takes a text with its length off s.
+func skip(s string) string {
+	n, s := number(s)
+	return s[n:]
 }
 
 // number splits a number off s.

@@ -94,12 +94,7 @@ func (v view) lookup(name string) (string, bool) {
 		value, ok := v.fields[name]
 		return value, ok
 	}
-	for c := v.packed.fields(); c.next(); {
-		if c.name == name {
-			return c.value, true
-		}
-	}
-	return "", false
+	return v.packed.lookup(name)
 }
 
 // holds reports whether the conditions of p hold.
