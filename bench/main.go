@@ -72,8 +72,8 @@ func parse() config {
 
 func defaults() config {
 	return config{
-		time:           250 * time.Millisecond,
-		rounds:         5,
+		time:           125 * time.Millisecond,
+		rounds:         11,
 		parallel:       []int{1, 32, 256},
 		sessions:       1000,
 		memorySessions: 300_000,
