@@ -12,17 +12,21 @@ import (
 )
 
 // commands are what the floor and the guide need of a client. A transaction is MULTI, the commands and EXEC, sent
-// together.
+// together. refresh is one of HSET of the time of access, EXPIRE and HGETALL, count one of HINCRBY, that HSET and EXPIRE.
 type commands struct {
 	hgetall func(ctx context.Context, key string) (map[string]string, error)
 	hset    func(ctx context.Context, key, field, value string) error
 	hincrby func(ctx context.Context, key, field string) (int64, error)
 	del     func(ctx context.Context, key string) error
-	set     func(ctx context.Context, key string, fields ...string) error    // HSET and EXPIRE in a transaction
-	count   func(ctx context.Context, key, field, now string) (int64, error) // HINCRBY, HSET and EXPIRE in a transaction
+	set     func(ctx context.Context, key string, ttl int64, fields ...string) error // HSET and EXPIRE in a transaction
+	refresh func(ctx context.Context, key string, ttl int64, now string) (map[string]string, error)
+	count   func(ctx context.Context, key string, ttl int64, field, now string) (int64, error)
 }
 
+const idleSeconds = int64(idleTimeout / time.Second)
+
 func goCommands(c *redis.Client) commands {
+	seconds := func(ttl int64) time.Duration { return time.Duration(ttl) * time.Second }
 	return commands{
 		hgetall: func(ctx context.Context, key string) (map[string]string, error) { return c.HGetAll(ctx, key).Result() },
 		hset:    func(ctx context.Context, key, field, value string) error { return c.HSet(ctx, key, field, value).Err() },
@@ -30,18 +34,26 @@ func goCommands(c *redis.Client) commands {
 			return c.HIncrBy(ctx, key, field, 1).Result()
 		},
 		del: func(ctx context.Context, key string) error { return c.Del(ctx, key).Err() },
-		set: func(ctx context.Context, key string, fields ...string) error {
+		set: func(ctx context.Context, key string, ttl int64, fields ...string) error {
 			p := c.TxPipeline()
 			p.HSet(ctx, key, fields)
-			p.Expire(ctx, key, idleTimeout)
+			p.Expire(ctx, key, seconds(ttl))
 			_, err := p.Exec(ctx)
 			return err
 		},
-		count: func(ctx context.Context, key, field, now string) (int64, error) {
+		refresh: func(ctx context.Context, key string, ttl int64, now string) (map[string]string, error) {
+			p := c.TxPipeline()
+			p.HSet(ctx, key, fieldAccessed, now)
+			p.Expire(ctx, key, seconds(ttl))
+			hash := p.HGetAll(ctx, key)
+			_, err := p.Exec(ctx)
+			return hash.Val(), err
+		},
+		count: func(ctx context.Context, key string, ttl int64, field, now string) (int64, error) {
 			p := c.TxPipeline()
 			n := p.HIncrBy(ctx, key, field, 1)
 			p.HSet(ctx, key, fieldAccessed, now)
-			p.Expire(ctx, key, idleTimeout)
+			p.Expire(ctx, key, seconds(ttl))
 			_, err := p.Exec(ctx)
 			return n.Val(), err
 		},
@@ -49,7 +61,17 @@ func goCommands(c *redis.Client) commands {
 }
 
 func ruCommands(c rueidisclient.Client) commands {
-	const seconds = int64(idleTimeout / time.Second)
+	// exec sends the commands as a transaction, and returns the replies to them.
+	exec := func(ctx context.Context, all ...rueidisclient.Completed) ([]rueidisclient.RedisMessage, error) {
+		results := c.DoMulti(ctx, append(append([]rueidisclient.Completed{c.B().Multi().Build()}, all...), c.B().Exec().Build())...)
+		return results[len(results)-1].ToArray()
+	}
+	touch := func(key, now string) rueidisclient.Completed {
+		return c.B().Hset().Key(key).FieldValue().FieldValue(fieldAccessed, now).Build()
+	}
+	expire := func(key string, ttl int64) rueidisclient.Completed {
+		return c.B().Expire().Key(key).Seconds(ttl).Build()
+	}
 	return commands{
 		hgetall: func(ctx context.Context, key string) (map[string]string, error) {
 			return c.Do(ctx, c.B().Hgetall().Key(key).Build()).AsStrMap()
@@ -61,20 +83,23 @@ func ruCommands(c rueidisclient.Client) commands {
 			return c.Do(ctx, c.B().Hincrby().Key(key).Field(field).Increment(1).Build()).AsInt64()
 		},
 		del: func(ctx context.Context, key string) error { return c.Do(ctx, c.B().Del().Key(key).Build()).Error() },
-		set: func(ctx context.Context, key string, fields ...string) error {
+		set: func(ctx context.Context, key string, ttl int64, fields ...string) error {
 			hset := c.B().Hset().Key(key).FieldValue()
 			for i := 0; i < len(fields); i += 2 {
 				hset = hset.FieldValue(fields[i], fields[i+1])
 			}
-			results := c.DoMulti(ctx, c.B().Multi().Build(), hset.Build(),
-				c.B().Expire().Key(key).Seconds(seconds).Build(), c.B().Exec().Build())
-			return results[3].Error()
+			_, err := exec(ctx, hset.Build(), expire(key, ttl))
+			return err
 		},
-		count: func(ctx context.Context, key, field, now string) (int64, error) {
-			results := c.DoMulti(ctx, c.B().Multi().Build(), c.B().Hincrby().Key(key).Field(field).Increment(1).Build(),
-				c.B().Hset().Key(key).FieldValue().FieldValue(fieldAccessed, now).Build(),
-				c.B().Expire().Key(key).Seconds(seconds).Build(), c.B().Exec().Build())
-			replies, err := results[4].ToArray()
+		refresh: func(ctx context.Context, key string, ttl int64, now string) (map[string]string, error) {
+			replies, err := exec(ctx, touch(key, now), expire(key, ttl), c.B().Hgetall().Key(key).Build())
+			if err != nil {
+				return nil, err
+			}
+			return replies[2].AsStrMap()
+		},
+		count: func(ctx context.Context, key string, ttl int64, field, now string) (int64, error) {
+			replies, err := exec(ctx, c.B().Hincrby().Key(key).Field(field).Increment(1).Build(), touch(key, now), expire(key, ttl))
 			if err != nil {
 				return 0, err
 			}
@@ -89,7 +114,7 @@ func floorContender(name string, c commands) *contender {
 	routes := map[route]http.Handler{
 		routeSeed: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			key := "plain:" + newID()
-			if err := c.set(r.Context(), key, guideFields("andrew")...); err != nil {
+			if err := c.set(r.Context(), key, idleSeconds, guideFields("andrew")...); err != nil {
 				fail(w, err)
 				return
 			}

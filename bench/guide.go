@@ -10,11 +10,13 @@ import (
 	"time"
 )
 
-// The guide's cookie, key and reserved field.
+// The guide's cookie, key and reserved fields.
 const (
 	guideCookie   = "sid"
 	guidePrefix   = "session:"
+	fieldCreated  = "created_at"
 	fieldAccessed = "last_accessed_at"
+	fieldTTL      = "session_ttl"
 )
 
 var errNoSession = errors.New("no session")
@@ -28,14 +30,16 @@ func newID() string {
 // guideFields returns the fields of a new session, as the guide lays them out, and as long as ours.
 func guideFields(user string) []string {
 	now := timestamp()
-	return []string{"username", user, "page_views", "3", "created_at", now, fieldAccessed, now,
-		"session_ttl", strconv.Itoa(int(idleTimeout / time.Second)), "session_token", newID()}
+	return []string{"username", user, "page_views", "3", fieldCreated, now, fieldAccessed, now,
+		fieldTTL, strconv.FormatInt(idleSeconds, 10), "session_token", newID()}
 }
 
 func timestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05+00:00") }
 
-// guideContender sends what Redis's guide to session storage has an application send: a read is HGETALL, then HSET
-// of the time of access and EXPIRE in a transaction; a write reads first, for it must not make a session.
+// guideContender sends what Redis's guide to session storage (https://redis.io/docs/latest/develop/use-cases/session-store/go/)
+// has an application send. A read is HGETALL, to see whether there is a session and what its TTL is, then a transaction:
+// HSET of the time of access, EXPIRE, and HGETALL again, which is what the application gets. A write or a count is
+// HGETALL, then the same transaction with the change instead of the second HGETALL. A logout is DEL.
 func guideContender(name string, c commands) *contender {
 	g := new(gates)
 	handlers := guideHandlers{c}
@@ -60,18 +64,39 @@ func guideContender(name string, c commands) *contender {
 
 type guideHandlers struct{ commands }
 
-// load reads the session that the request's cookie names.
-func (g guideHandlers) load(r *http.Request) (key string, hash map[string]string, err error) {
+// key returns the key of the session that the request's cookie names.
+func (g guideHandlers) key(r *http.Request) (string, error) {
 	cookie, err := r.Cookie(guideCookie)
 	if err != nil {
-		return "", nil, errNoSession
+		return "", errNoSession
 	}
-	key = guidePrefix + cookie.Value
-	hash, err = g.hgetall(r.Context(), key)
-	if err == nil && len(hash) == 0 {
-		err = errNoSession
+	return guidePrefix + cookie.Value, nil
+}
+
+// load reads the session that the request's cookie names, as far as a change needs to know it.
+func (g guideHandlers) load(r *http.Request) (key string, ttl int64, err error) {
+	key, err = g.key(r)
+	if err != nil {
+		return "", 0, err
 	}
-	return key, hash, err
+	hash, err := g.hgetall(r.Context(), key)
+	if err == nil {
+		err = complete(hash)
+	}
+	if err == nil {
+		ttl, err = strconv.ParseInt(hash[fieldTTL], 10, 64)
+	}
+	return key, ttl, err
+}
+
+// complete reports whether a hash is a session: whether the reserved fields are there.
+func complete(hash map[string]string) error {
+	for _, name := range []string{fieldCreated, fieldAccessed, fieldTTL} {
+		if _, ok := hash[name]; !ok {
+			return errNoSession
+		}
+	}
+	return nil
 }
 
 // begin makes a new session, for user or for whoever the request names.
@@ -82,7 +107,7 @@ func (g guideHandlers) begin(user string) http.Handler {
 			name = r.Header.Get(valueHeader)
 		}
 		id := newID()
-		if err := g.set(r.Context(), guidePrefix+id, guideFields(name)...); err != nil {
+		if err := g.set(r.Context(), guidePrefix+id, idleSeconds, guideFields(name)...); err != nil {
 			fail(w, err)
 			return
 		}
@@ -92,9 +117,13 @@ func (g guideHandlers) begin(user string) http.Handler {
 
 func (g guideHandlers) read(field func(*http.Request) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key, hash, err := g.load(r)
+		key, ttl, err := g.load(r)
+		var hash map[string]string
 		if err == nil {
-			err = g.set(r.Context(), key, fieldAccessed, timestamp())
+			hash, err = g.refresh(r.Context(), key, ttl, timestamp())
+		}
+		if err == nil {
+			err = complete(hash)
 		}
 		if err != nil {
 			fail(w, err)
@@ -106,10 +135,10 @@ func (g guideHandlers) read(field func(*http.Request) string) http.Handler {
 
 func (g guideHandlers) write(field func(*http.Request) (name, value string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key, _, err := g.load(r)
+		key, ttl, err := g.load(r)
 		if err == nil {
 			name, value := field(r)
-			err = g.set(r.Context(), key, name, value, fieldAccessed, timestamp())
+			err = g.set(r.Context(), key, ttl, name, value, fieldAccessed, timestamp())
 		}
 		if err != nil {
 			fail(w, err)
@@ -118,10 +147,10 @@ func (g guideHandlers) write(field func(*http.Request) (name, value string)) htt
 }
 
 func (g guideHandlers) count(w http.ResponseWriter, r *http.Request) {
-	key, _, err := g.load(r)
+	key, ttl, err := g.load(r)
 	var n int64
 	if err == nil {
-		n, err = g.commands.count(r.Context(), key, "page_views", timestamp())
+		n, err = g.commands.count(r.Context(), key, ttl, "page_views", timestamp())
 	}
 	if err != nil {
 		fail(w, err)
@@ -131,7 +160,7 @@ func (g guideHandlers) count(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g guideHandlers) logout(w http.ResponseWriter, r *http.Request) {
-	key, _, err := g.load(r)
+	key, err := g.key(r)
 	if err == nil {
 		err = g.del(r.Context(), key)
 	}
