@@ -196,7 +196,7 @@ func (g *grower) more(ctx context.Context, c *contender, most int, used func(*ja
 func (g *grower) cookieCost(c *contender, j *jar, r route, p point) error {
 	micros, err := loaded(g.cfg.calls, func() func(int) error {
 		a, name := c.agent(), user()
-		return func(i int) error { return expectOK(c, r, a.do(r, j.get(i*7919%j.len()), "", name)) }
+		return func(i int) error { return expectOK(c, r, a.do(r, j.get(i%j.len()), "", name)) }
 	})
 	p.Contender, p.Kind, p.Call, p.Micros = c.name, c.kind, string(r), micros
 	g.g.Points = append(g.g.Points, p)

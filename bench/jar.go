@@ -8,7 +8,8 @@ import (
 )
 
 // jar holds the cookies of many sessions in one piece of memory, so that what a session takes can be measured
-// beside it.
+// beside it. Once sealed they are in a random order: who takes one after the other finds each where the processor
+// expects it, as a server does that has just received it, and its session where nothing expects it.
 type jar struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -35,7 +36,13 @@ func (j *jar) add(cookie string) {
 // seal ends the adding; get may be called from then on.
 func (j *jar) seal() *jar {
 	j.all = j.text.String()
-	return j
+	shuffled := newJar(j.len())
+	for _, i := range rand.Perm(j.len()) {
+		shuffled.add(j.get(i))
+	}
+	j.text.Reset() // or two would be held
+	shuffled.all = shuffled.text.String()
+	return shuffled
 }
 
 // size returns the bytes of heap that the jar takes.

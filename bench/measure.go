@@ -110,13 +110,13 @@ func (m *meter) timed(ctx context.Context, run func(*sample) error) (*sample, er
 // returns false when there are no more.
 type cookieSource func(worker int) (next func() (cookie string, ok bool), keep func(cookie string))
 
-// cookies walks through the sessions in an order without a pattern, from a place of the worker's own.
+// cookies walks through the sessions in the jar's random order, from a place of the worker's own.
 func (e *entrant) cookies(int) (func() (string, bool), func(string)) {
 	n := e.jar.len()
 	i := rand.IntN(n)
 	return func() (string, bool) {
-		if i += 7919; i >= n { // a prime, so that all get their turn
-			i %= n
+		if i++; i >= n {
+			i = 0
 		}
 		return e.jar.get(i), true
 	}, nil
