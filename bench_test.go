@@ -126,8 +126,8 @@ func BenchmarkRequest(b *testing.B) {
 
 // What a whole read request allocates on memory, and beyond the plain HGETALL of the same client on Redis.
 const (
-	mostOnMemory = 6
-	mostOnRedis  = 5
+	mostOnMemory = 4
+	mostOnRedis  = 3
 )
 
 func TestReadRequestAllocations(t *testing.T) {

@@ -154,7 +154,7 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 	}
 	if c.touch || c.timed || c.token != "" { // else no field was written that meta has
 		byPrevious := s.byPrevious && c.token == ""
-		s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl})
+		s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl}, s.fields[fieldToken])
 		s.byPrevious = byPrevious
 	}
 	if c.token != "" {

@@ -264,7 +264,7 @@ func (s *Session) insert(ctx context.Context, token string) error {
 		return s.m.storeFailed(ctx, "create", "", err)
 	}
 	s.token, s.stored, s.fields, s.ttl, s.cookie = token, true, fields, ttl, setCookie
-	s.meta, _ = s.m.opts.read(now, backend.Record{Fields: fields, TTL: ttl})
+	s.meta, _ = s.m.opts.read(now, backend.Record{Fields: fields, TTL: ttl}, fields[fieldToken])
 	s.m.emit(ctx, Event{Kind: EventCreated, ID: s.id(), Owner: s.meta.owner})
 	s.announce(ctx, change{})
 	s.pending = pending{}

@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"strings"
 	"time"
 )
@@ -157,8 +158,8 @@ func forbidCaching(h http.Header) {
 	}
 }
 
-// addVary says that the response depends on the cookie.
-func addVary(h http.Header) {
+// addVary says that the response depends on the cookie. room is memory for the line.
+func addVary(h http.Header, room *[1]string) {
 	lines := h["Vary"]
 	for _, line := range lines {
 		for field := range strings.SplitSeq(line, ",") {
@@ -166,6 +167,9 @@ func addVary(h http.Header) {
 				return
 			}
 		}
+	}
+	if len(lines) == 0 {
+		lines = room[:0:1] // who appends to it gets a new one
 	}
 	h["Vary"] = append(lines, "Cookie")
 }
@@ -189,7 +193,7 @@ func (c *CookieOptions) find(h http.Header) (token string, p presented) {
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
-			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			name, value, _ := strings.Cut(textproto.TrimString(pair), "=")
 			if name != c.Name {
 				continue
 			}

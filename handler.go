@@ -29,7 +29,9 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		x := &exchange{ResponseWriter: w, m: m, above: r.Context()}
+		both := &exchangeAndState{exchange: exchange{ResponseWriter: w, m: m, above: r.Context()}}
+		x := &both.exchange
+		x.session.state = &both.state
 		if len(w.Header()) > 0 {
 			x.before = w.Header().Clone()
 		}
@@ -68,6 +70,7 @@ type exchange struct {
 	above  context.Context // of the request as it came
 	r      *http.Request
 	before http.Header // the response's header as it was before next, nil if empty
+	vary   [1]string   // memory for a line of the response's header
 
 	mu      sync.Mutex
 	asked   bool // for the session
@@ -77,6 +80,13 @@ type exchange struct {
 	failed  error // why it is the error handler's
 
 	committed atomic.Bool // begin has nothing more to do, and failed does not change any more
+}
+
+// exchangeAndState are allocated together. The exchange itself holds a pointer only: it is what fmt prints of a response
+// writer.
+type exchangeAndState struct {
+	exchange exchange
+	state    state
 }
 
 // exchangeContext is an exchange as the context of its request, which so takes no memory of its own.
@@ -105,7 +115,7 @@ func (x *exchange) get() (*Session, error) {
 		return x.result()
 	}
 	x.asked = true
-	x.session.state = &state{m: x.m, ttl: x.m.opts.IdleTimeout, sealed: x.begun}
+	x.session.m, x.session.ttl, x.session.sealed = x.m, x.m.opts.IdleTimeout, x.begun
 	ctx := x.r.Context()
 	token, p := x.m.opts.Cookie.find(x.r.Header)
 	switch p {
@@ -158,7 +168,7 @@ func (x *exchange) begin() error {
 // header writes what the session has to say into the response's header.
 func (x *exchange) header(change cookieChange) {
 	h := x.ResponseWriter.Header()
-	addVary(h)
+	addVary(h, &x.vary)
 	x.m.writeCookie(h, &x.session, change)
 }
 

@@ -51,9 +51,10 @@ const (
 
 // judge reads a record and says what it is worth to the holder of a token with this hash.
 func (o *Options) judge(now time.Time, rec backend.Record, hash tokenHash) (meta, verdict) {
-	m, v := o.read(now, rec)
+	token := rec.Fields[fieldToken]
+	m, v := o.read(now, rec, token)
 	switch {
-	case v != live || hash.matches(rec.Fields[fieldToken]):
+	case v != live || hash.matches(token):
 		return m, v
 	case !m.previous || !hash.matches(rec.Fields[fieldPrevious]):
 		return m, mismatch
@@ -64,22 +65,25 @@ func (o *Options) judge(now time.Time, rec backend.Record, hash tokenHash) (meta
 	return m, live
 }
 
-// read reads the reserved fields and says whether they make a live session.
-func (o *Options) read(now time.Time, rec backend.Record) (meta, verdict) {
+// read reads the reserved fields, of which token has been read, and says whether they make a live session. What only
+// a timed rotation leaves is looked for only where there has been a rotation.
+func (o *Options) read(now time.Time, rec backend.Record, token string) (meta, verdict) {
 	f := rec.Fields
 	if _, ok := f[fieldVersion]; ok {
 		return meta{}, unreadable
 	}
-	ok := rec.TTL >= time.Second && f[fieldToken] != ""
+	ok := rec.TTL >= time.Second && token != ""
 	m := meta{
 		created:       readTime(f, fieldCreated, &ok),
 		accessed:      readTime(f, fieldAccessed, &ok),
 		authenticated: readTime(f, fieldAuthenticated, &ok),
 		rotated:       readTime(f, fieldRotated, &ok),
-		seen:          readTime(f, fieldSeen, &ok),
 		remembered:    f[fieldRemembered] != "",
-		previous:      f[fieldPrevious] != "",
 		owner:         f[fieldOwner],
+	}
+	if m.rotated != 0 {
+		m.seen = readTime(f, fieldSeen, &ok)
+		m.previous = f[fieldPrevious] != ""
 	}
 	ok = ok && m.created != 0 && m.accessed != 0
 	if !ok {
@@ -168,7 +172,7 @@ func validTTL(d time.Duration) bool { return d >= time.Second && d%time.Second =
 
 // formatTime writes a time as the layout has it: UTC, whole seconds, +00:00.
 func formatTime(t time.Time) string {
-	return t.UTC().Format("2006-01-02T15:04:05") + "+00:00"
+	return t.UTC().Format("2006-01-02T15:04:05+00:00")
 }
 
 // parseTime reads a time with +00:00 or Z. It does without time.Parse, which allocates for every +00:00.
