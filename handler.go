@@ -74,9 +74,9 @@ type exchange struct {
 
 	mu      sync.Mutex
 	asked   bool // for the session
+	begun   bool // the response has begun
 	session Session
 	loadErr error
-	begun   bool  // the response has begun
 	failed  error // why it is the error handler's
 
 	committed atomic.Bool // begin has nothing more to do, and failed does not change any more
