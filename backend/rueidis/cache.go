@@ -2,6 +2,7 @@ package rueidis
 
 import (
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -46,30 +47,43 @@ func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, er
 // cachedTimeout is how long a read through the cache is tried where ctx has no deadline.
 const cachedTimeout = 5 * time.Second
 
-// bounded is a context with a deadline that costs no timer. It ends with its parent alone, but the client, which
-// sends a read through the cache again as long as the deadline allows it, or for ever without one, sees it.
+// bounded is a context with a deadline that costs no timer and, until somebody asks for it, no look at the clock. It
+// ends with its parent alone, but the client, which sends a read through the cache again as long as the deadline allows
+// it, or for ever without one, sees it.
 type bounded struct {
 	context.Context
+	once     sync.Once
 	deadline time.Time
 }
 
-func (b bounded) Deadline() (time.Time, bool) { return b.deadline, true }
+// Deadline returns the same at every call: cachedTimeout after the first. A client that has the record in its cache never
+// calls it; one that has asked the server in vain does before it asks again.
+func (b *bounded) Deadline() (time.Time, bool) {
+	b.once.Do(func() { b.deadline = time.Now().Add(cachedTimeout) })
+	return b.deadline, true
+}
 
 // bound returns ctx with a deadline.
 func bound(ctx context.Context) context.Context {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx
 	}
-	return bounded{ctx, time.Now().Add(cachedTimeout)}
+	return &bounded{Context: ctx}
 }
 
-// maxOwn is how many IDs a generation of own writes holds before all IDs count as written.
-const maxOwn = 1 << 16
+// maxOwn is how many IDs of a shard a generation of own writes holds before all of them count as written.
+const maxOwn = 1 << 10
 
 // own remembers which records this process has written lately. The server tells of the change to a cached
 // record only after it has acknowledged the write, so until whatever was cached before has expired, such a
 // record is read past the cache.
 type own struct {
+	seed   maphash.Seed
+	shards [64]ownShard // by ID, so that reads do not wait for each other's locks
+}
+
+// ownShard is own for a part of the IDs.
+type ownShard struct {
 	window time.Duration // how long cached records live
 
 	mu      sync.RWMutex
@@ -78,17 +92,34 @@ type own struct {
 	before  map[string]struct{} // the generation before; nil if there is none
 	all     bool                // more were written in one of the two than are remembered
 	allNow  bool
+	_       [56]byte // keeps the locks of two shards out of one cache line
 }
 
 func newOwn(window time.Duration) *own {
-	return &own{window: window, since: time.Now(), current: make(map[string]struct{})}
+	o := &own{seed: maphash.MakeSeed()}
+	for i := range o.shards {
+		o.shards[i].window = window
+		o.shards[i].since = time.Now()
+		o.shards[i].current = make(map[string]struct{})
+	}
+	return o
+}
+
+func (o *own) shard(id string) *ownShard {
+	return &o.shards[maphash.String(o.seed, id)%uint64(len(o.shards))]
 }
 
 // note remembers that a record was written, for at least the window from now on.
 func (o *own) note(id string) {
-	if o == nil {
-		return
+	if o != nil {
+		o.shard(id).note(id)
 	}
+}
+
+// recent reports whether this process may have written the record within the window.
+func (o *own) recent(id string) bool { return o.shard(id).recent(id) }
+
+func (o *ownShard) note(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if now := time.Now(); now.Sub(o.since) >= o.window {
@@ -105,15 +136,14 @@ func (o *own) note(id string) {
 	o.current[id] = struct{}{}
 }
 
-// recent reports whether this process may have written the record within the window.
-func (o *own) recent(id string) bool {
+func (o *ownShard) recent(id string) bool {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	age := time.Since(o.since)
-	if age >= 2*o.window {
-		return false
-	}
 	_, now := o.current[id]
 	_, before := o.before[id]
-	return now || o.all || before && age < o.window
+	if !now && !before && !o.all {
+		return false
+	}
+	age := time.Since(o.since)
+	return age < 2*o.window && (now || o.all || age < o.window)
 }
