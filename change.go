@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/faeeb396/session/backend"
 )
 
-// mustHave are the fields without which a record is no session. Writes ask for them, so that one that another
-// program took is never put back.
-var mustHave = []string{fieldCreated, fieldAccessed}
+// mustHave are the fields without which a record is no session. Writes ask for all of them, by name or by value, so
+// that one that another program took is never put back.
+var mustHave = []string{fieldCreated, fieldAccessed, fieldToken}
+
+// partial reports whether fields lack one that makes them a session.
+func partial(fields map[string]string) bool {
+	return slices.ContainsFunc(mustHave, func(name string) bool { _, ok := fields[name]; return !ok })
+}
 
 // change is an Apply under way.
 type change struct {

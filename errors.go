@@ -17,6 +17,7 @@ var (
 
 	// ErrConflict says that a login, or a rotation by hand, of the same session was faster than this change,
 	// which is therefore not stored: what was asked for before a change of privilege does not happen after it.
+	// Or another program has taken one of the session's own fields away meanwhile, so that it is no session any more.
 	// Where the backend has a local cache it is ErrNotFound: the token is not the session's any more.
 	ErrConflict = backend.ErrConflict
 

@@ -95,7 +95,7 @@ func (m *Manager) fetch(ctx context.Context, id string, hash tokenHash, touch bo
 // byToken makes p conditional on the token, and a touch.
 func (m *Manager) byToken(hash tokenHash, p backend.Patch) backend.Patch {
 	p.If = map[string]string{fieldToken: hash.String(), fieldVersion: ""}
-	p.Has = mustHave
+	p.Has = mustHave[:2] // the third has its value among the conditions
 	if p.Remove {
 		p.Durable = true
 		return p

@@ -23,7 +23,7 @@ import (
 // Order takes the place of transactions. A login links the session, then writes it, then confirms that it is
 // still linked. Whoever ends sessions ends those that are there, then unlinks, then ends those that were not
 // there before: a login under way has either been written by then, or finds its link gone and ends itself. A
-// session is unlinked only after it has ended, so the index may name dead sessions and never misses a live one.
+// session is unlinked only after it has ended, and so the index never misses a live one.
 
 // The index's own fields. A session's ID is longer than any of them.
 const (

@@ -55,7 +55,7 @@ func (s *Session) take(ctx context.Context, name string) (string, bool, error) {
 			If: map[string]string{
 				fieldCreated: s.fields[fieldCreated], fieldEpoch: s.fields[fieldEpoch], name: value,
 			},
-			Has:    []string{fieldCreated, fieldAccessed, name},
+			Has:    []string{fieldAccessed, fieldToken, name},
 			Delete: []string{name},
 		})
 		if err == nil {
@@ -77,7 +77,7 @@ func (s *Session) take(ctx context.Context, name string) (string, bool, error) {
 }
 
 // reread takes over what the store holds in a field by now, or returns ErrConflict if the session has changed
-// hands.
+// hands, or another program has made it none.
 func (s *Session) reread(ctx context.Context, name string) error {
 	id := s.id()
 	rec, err := s.m.fresh.Load(ctx, id)
@@ -88,7 +88,7 @@ func (s *Session) reread(ctx context.Context, name string) error {
 		return wrap("take", id, err)
 	case err != nil:
 		return s.m.storeFailed(ctx, "take", id, err)
-	case rec.Fields[fieldCreated] != s.fields[fieldCreated] || rec.Fields[fieldEpoch] != s.fields[fieldEpoch]:
+	case rec.Fields[fieldCreated] != s.fields[fieldCreated] || rec.Fields[fieldEpoch] != s.fields[fieldEpoch] || partial(rec.Fields):
 		return wrap("take", id, ErrConflict)
 	}
 	if v, ok := rec.Fields[name]; ok {

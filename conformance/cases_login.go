@@ -171,7 +171,7 @@ var loginCases = []testCase{
 var rotationCases = []testCase{
 	{
 		name: "SessionRotationOneWinner",
-		rule: promiseGrace,
+		rule: "a rotation by the timer does not, and of parallel requests that find it due exactly one gives out a new token.",
 		run: func(t *trial) {
 			m, other := t.managers(session.Options{RotateInterval: 5 * time.Minute})
 			token, want := m.create(nil).Token(), fields{}
@@ -202,6 +202,28 @@ var rotationCases = []testCase{
 		},
 	},
 	{
+		name: "SessionRotationGrace",
+		rule: promiseGrace,
+		run: func(t *trial) {
+			m, other := t.managers(session.Options{RotateInterval: 5 * time.Minute, RotateGrace: time.Minute})
+			s := m.create(fields{"a": "1"})
+			old := s.Token()
+			t.forward(5 * time.Minute)
+			t.commit("a rotation is due", s)
+			if s.Token().Equal(old) {
+				t.failf("the token is the same as before")
+			}
+			t.forward(10 * time.Minute)
+			other.wantSession(old, fields{"a": "1"}) // its successor was not presented yet
+			t.commit("the new token is seen", other.load(s.Token()))
+			t.forward(59 * time.Second)
+			view := m.load(old)
+			view.Set("a", "2")
+			t.commit(`Set("a", "2") with the old token`, view)
+			other.wantSession(s.Token(), fields{"a": "2"})
+		},
+	},
+	{
 		name: "SessionReuseEnds",
 		rule: "if the replaced token is presented once its successor has been, somebody has a copy of it, and the session ends.",
 		run: func(t *trial) {
@@ -217,7 +239,7 @@ var rotationCases = []testCase{
 	},
 	{
 		name: "SessionReuseLosesToLogin",
-		rule: "A login or another rotation meanwhile, which made that token worthless, saves it.",
+		rule: "One whose replaced token comes back, see [Options.RotateInterval], is removed, unless a login or another rotation meanwhile has made that token worthless.",
 		run: func(t *trial) {
 			opts := session.Options{RotateInterval: 5 * time.Minute}
 			m, _ := t.managers(opts)

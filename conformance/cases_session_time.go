@@ -34,7 +34,7 @@ var timeoutCases = []testCase{
 	},
 	{
 		name: "SessionAbsoluteTimeoutLosesToLogin",
-		rule: "reap ends a session that is past its lifetime, unless a login has started that over meanwhile.",
+		rule: "A session that is found past its absolute timeout is removed, unless a login has started that over meanwhile.",
 		run: func(t *trial) {
 			opts := session.Options{IdleTimeout: hour, AbsoluteTimeout: hour}
 			m, _ := t.managers(opts)

@@ -2,8 +2,10 @@ package conformance_test
 
 import (
 	"context"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"iter"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -91,7 +93,7 @@ func TestPlainTargetSkipsOptionalCases(t *testing.T) {
 	}
 }
 
-// The rules are the words of the documentation.
+// The rules are the words of the public documentation.
 func TestRulesAreQuoted(t *testing.T) {
 	names := map[string]bool{}
 	for _, of := range []struct {
@@ -101,7 +103,7 @@ func TestRulesAreQuoted(t *testing.T) {
 		{conformance.Cases(), "../backend"},
 		{conformance.SessionCases(), ".."},
 	} {
-		doc := comments(t, of.dir)
+		doc := publicDoc(t, of.dir)
 		for _, c := range of.cases {
 			if names[c.Name] {
 				t.Errorf("two cases are named %s", c.Name)
@@ -114,8 +116,8 @@ func TestRulesAreQuoted(t *testing.T) {
 	}
 }
 
-// comments returns the comments of the package in dir, without line breaks.
-func comments(t *testing.T, dir string) string {
+// publicDoc returns the documentation of what the package in dir exports, without line breaks.
+func publicDoc(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil || len(files) == 0 {
@@ -126,15 +128,17 @@ func comments(t *testing.T, dir string) string {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
-		src, err := os.ReadFile(file)
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(string(src)) {
-			if _, comment, ok := strings.Cut(line, "//"); ok {
-				text.WriteString(comment + " ")
+		ast.FileExports(f)
+		ast.Inspect(f, func(n ast.Node) bool {
+			if c, ok := n.(*ast.CommentGroup); ok {
+				text.WriteString(c.Text() + " ")
 			}
-		}
+			return true
+		})
 	}
 	return strings.Join(strings.Fields(text.String()), " ")
 }

@@ -96,6 +96,7 @@ var sessionKills = map[string][]string{
 	"SessionLoginRacesWrites":   {"conditions are checked, then it is written", "a record is read, changed and written as a whole"},
 	"SessionLoginsRace":         {"an empty If value is no condition", "a record is read, changed and written as a whole"},
 	"SessionRotationOneWinner":  {"conditions are checked, then it is written", "If is ignored"},
+	"SessionRotationGrace":      {"If is judged after Set", "the second client caches what it has read"},
 	"SessionReuseEnds":          {"Remove is ignored"},
 	"SessionReuseLosesToLogin":  {"Remove ignores conditions"},
 	"SessionParallelFields":     {"a record is read, changed and written as a whole"},

@@ -12,6 +12,6 @@ const (
 	promiseListed    = "Sessions returns owner's live sessions, the oldest login first."
 	promiseRevokeAll = "A login that completes while it runs either fails or is ended too."
 	promiseAtMost    = "Past Options.MaxSessions, the owner's oldest sessions are ended, or the commit fails with ErrTooManySessions."
-	promiseNotHidden = "A session is unlinked only after it has ended, so the index may name dead sessions and never misses a live one."
+	promiseNotHidden = "The index may name dead sessions and never misses a live one."
 	promiseLeft      = "ErrUnreadable says that what the store holds under the ID is no record of this library or of this version of it. It is left as it is."
 )
