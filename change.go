@@ -35,8 +35,8 @@ func (c *change) empty() bool {
 }
 
 // change makes the patch that stores what is pending and adds to counters, what the timer has due included if
-// timed is set. Every write names the session by created_at, which is never written again, and by its epoch, which login and
-// rotation by hand raise.
+// timed is set. Every write names the session by created_at, which is never written again, and by its epoch, which
+// login and rotation by hand raise.
 func (s *Session) change(add map[string]int64, timed bool) change {
 	now := s.m.now()
 	c := change{now: now}

@@ -30,8 +30,8 @@
 //
 // A record holds the application's fields, its time to live, and the fields that only the Manager writes: created_at,
 // last_accessed_at, and what begins with session_, as session_token, the token's hash. Times are UTC and whole seconds,
-// written as 2026-11-23T08:37:29+00:00, and read with Z, too. The record never moves: a login and a rotation replace the
-// hash in it, nothing else.
+// written as 2026-11-23T08:37:29+00:00, and read with Z, too. The record never moves: a login and a rotation replace
+// the hash in it.
 //
 // Other programs may read and change the application's fields. A record without created_at, last_accessed_at or
 // session_token is no session, and no write ever makes it one again.

@@ -82,8 +82,8 @@ type exchange struct {
 	committed atomic.Bool // begin has nothing more to do, and failed does not change any more
 }
 
-// exchangeAndState are allocated together. The exchange itself holds a pointer only: it is what fmt prints of a response
-// writer.
+// exchangeAndState are allocated together. The exchange itself holds a pointer only: it is what fmt prints of a
+// response writer.
 type exchangeAndState struct {
 	exchange exchange
 	state    state
@@ -247,8 +247,8 @@ func (m *Manager) RequestToken(r *http.Request) (Token, bool) {
 }
 
 // DefaultErrorHandler answers 503 Service Unavailable if the store failed, 409 Conflict if the session ended or
-// changed hands while the request ran, so that its changes were not stored, or if a login is one too many, and 500 Internal Server Error if
-// the application misused the session. It shows nothing of the error.
+// changed hands while the request ran, so that its changes were not stored, or if a login is one too many, and 500
+// Internal Server Error if the application misused the session. It shows nothing of the error.
 func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	code := http.StatusServiceUnavailable
 	switch {

@@ -344,7 +344,8 @@ func (s *Session) Label() string {
 
 // Rotate replaces the token with the next commit. The old one dies at once, and so do the changes of requests
 // that began before: they fail with ErrConflict. Call it where the session's privileges change without a
-// login; it leaves no grace, unlike the timer of Options.RotateInterval. A session that is not stored has no token to replace, and gets one when it is.
+// login; it leaves no grace, unlike the timer of Options.RotateInterval. A session that is not stored has no token
+// to replace, and gets one when it is.
 func (s *Session) Rotate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

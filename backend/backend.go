@@ -24,9 +24,9 @@
 //
 // [ErrNotFound], [ErrExists], [ErrConflict] and [ErrCounter], tested with errors.Is, say that the call was
 // refused and nothing was written; [ErrUnreadable] that what is stored is no record; [ErrNotReplicated] that the
-// change was made and may yet be lost. Any other error means that the outcome is unknown: the write may have happened or not. A backend, and the client below it, never
-// sends a write again that may have run already, because a counter would count twice.
-// A call of which the store has said that nothing was written may be made again.
+// change was made and may yet be lost. Any other error means that the outcome is unknown: the write may have happened
+// or not. A backend, and the client below it, never sends a write again that may have run already, because a counter
+// would count twice. A call of which the store has said that nothing was written may be made again.
 package backend
 
 import (
@@ -95,9 +95,9 @@ type Patch struct {
 	// Delete takes fields away. One that is not there is no error.
 	Delete []string
 
-	// Add adds to counters. An absent field counts as 0. It is there afterwards, whatever is added. A field that does not hold an integer in canonical
-	// decimal form ("0", "-7", "42"; no sign plus, no leading zero, no space), a field or a delta outside
-	// ±MaxCounter, and a sum outside it, fail the whole Apply with ErrCounter.
+	// Add adds to counters. An absent field counts as 0. It is there afterwards, whatever is added. A field that does
+	// not hold an integer in canonical decimal form ("0", "-7", "42"; no sign plus, no leading zero, no space), a
+	// field or a delta outside ±MaxCounter, and a sum outside it, fail the whole Apply with ErrCounter.
 	Add map[string]int64
 
 	// TTL, if positive, is the record's new time to live, counted from now.
@@ -114,7 +114,7 @@ type Patch struct {
 
 	// Durable says that the change must not be undone by a failover: somebody was logged in or out. A backend
 	// that is set up to wait for its replicas does so for a Durable patch, and always for Create and Delete;
-	// others ignore it. See ErrNotReplicated.
+	// others ignore it. It changes neither what the patch does nor its reply. See ErrNotReplicated.
 	Durable bool
 }
 

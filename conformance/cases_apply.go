@@ -109,6 +109,33 @@ var applyCases = []testCase{
 			}
 		},
 	},
+	{
+		name: "ApplyDurable",
+		rule: "It changes neither what the patch does nor its reply.",
+		run: func(t *trial) {
+			before := fields{"a": "1", "b": "2", "n": "5", "text": "one"}
+			for _, p := range everyPatch() {
+				durable := p
+				durable.Durable = true
+				t.applyFails(t.id(), durable, backend.ErrNotFound)
+				id := t.made(before)
+				want := t.apply(id, p)
+				like := t.made(before)
+				t.wantApply(like, durable, want)
+				if p.Remove {
+					t.wantGone(like)
+					continue
+				}
+				t.wantLoad(like, t.load(id))
+			}
+			id := t.made(before)
+			for _, p := range failingPatches() {
+				p.Durable = true
+				t.applyFails(id, p.Patch, p.err)
+				t.wantFields(id, before)
+			}
+		},
+	},
 }
 
 // everyPatch returns patches of every kind, all of which would succeed on a record with a=1 and n=1.

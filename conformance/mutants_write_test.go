@@ -208,6 +208,37 @@ var applyMutants = []mutant{
 		}),
 	},
 	{
+		name:  "a durable Apply replies nothing",
+		kills: []string{"ApplyDurable"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if p.Durable {
+				return none, err
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "a durable Apply is sent twice",
+		kills: []string{"ApplyDurable"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if p.Durable && err == nil {
+				return c.Apply(ctx, id, p)
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "a durable Apply ignores conditions",
+		kills: []string{"ApplyDurable"},
+		target: patching(func(p *backend.Patch) {
+			if p.Durable {
+				p.If, p.Has = nil, nil
+			}
+		}),
+	},
+	{
 		name:  "Set changes only fields that are there",
 		kills: []string{"ApplySets"},
 		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {

@@ -56,8 +56,8 @@ type bounded struct {
 	deadline time.Time
 }
 
-// Deadline returns the same at every call: cachedTimeout after the first. A client that has the record in its cache never
-// calls it; one that has asked the server in vain does before it asks again.
+// Deadline returns the same at every call: cachedTimeout after the first. A client that has the record in its cache
+// never calls it; one that has asked the server in vain does before it asks again.
 func (b *bounded) Deadline() (time.Time, bool) {
 	b.once.Do(func() { b.deadline = time.Now().Add(cachedTimeout) })
 	return b.deadline, true
