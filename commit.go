@@ -87,6 +87,9 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if !s.stored {
 		return 0, s.create(ctx)
 	}
+	if s.others {
+		return delta, s.replace(ctx, counter, delta)
+	}
 	if s.login || s.rotate {
 		if err := s.refreshForPrivilege(ctx); err == errRestart {
 			return delta, s.startOver(ctx, counter, delta)
@@ -206,6 +209,17 @@ func (s *Session) startOver(ctx context.Context, counter string, delta int64) er
 	return s.create(ctx)
 }
 
+// replace ends the session, which is another owner's, and stores a new one for the owner who logs in.
+func (s *Session) replace(ctx context.Context, counter string, delta int64) error {
+	p, fields, ttl := s.pending, s.fields, s.ttl
+	if err := s.destroy(ctx); err != nil {
+		return err
+	}
+	s.pending, s.fields, s.ttl = p, fields, ttl
+	s.others = false
+	return s.startOver(ctx, counter, delta)
+}
+
 // create stores a session that is not stored yet, if there is anything to store.
 func (s *Session) create(ctx context.Context) error {
 	if !s.login && !s.newTTL && !s.holdsData() {
@@ -322,11 +336,16 @@ func (o *Options) checkSize(fields, bytes int) error {
 func (s *Session) Destroy(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, owner := s.id(), s.meta.owner
 	if !s.stored {
 		s.reset()
 		return nil
 	}
+	return s.destroy(ctx)
+}
+
+// destroy ends the session in the store, and forgets it.
+func (s *Session) destroy(ctx context.Context) error {
+	id, owner := s.id(), s.meta.owner
 	ctx, cancel := s.m.storeContext(ctx)
 	defer cancel()
 	if err := s.m.b.Delete(ctx, id); err != nil {

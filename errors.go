@@ -98,6 +98,11 @@ func wrap(op, id string, err error) error {
 	return &Error{Op: op, ID: id, Err: err}
 }
 
+// misused reports whether err says that the application asked for what cannot be.
+func misused(err error) bool {
+	return errors.Is(err, ErrReserved) || errors.Is(err, ErrTooLarge) || errors.Is(err, errNoOwner)
+}
+
 // refused reports whether err says that the store refused a call, so that nothing was written.
 func refused(err error) bool {
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) || errors.Is(err, ErrCounter) ||

@@ -21,6 +21,7 @@ const (
 	EventRejectedCookie EventKind = "rejected cookie" // a cookie was malformed, or there were several
 	EventStoreError     EventKind = "store error"     // the store failed, or held what cannot be read
 	EventLateChange     EventKind = "late change"     // a handler changed it after the response had begun
+	EventMisuse         EventKind = "misuse"          // a handler did with it what cannot be: Err says what
 )
 
 // Event is something that happened to a session. It holds no secret.
@@ -34,7 +35,7 @@ type Event struct {
 // level is how much of somebody's attention an event needs.
 func (e Event) level() slog.Level {
 	switch e.Kind {
-	case EventStoreError, EventLateChange:
+	case EventStoreError, EventLateChange, EventMisuse:
 		return slog.LevelError
 	case EventMismatch, EventReused:
 		return slog.LevelWarn

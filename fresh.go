@@ -75,6 +75,9 @@ func (s *Session) refresh(ctx context.Context) error {
 		}
 	}
 	s.fields, s.meta = rec.Fields, mt
+	if s.others {
+		s.forget()
+	}
 	if !s.newTTL {
 		s.ttl = rec.TTL
 	}

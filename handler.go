@@ -45,11 +45,19 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 // session gets an empty one, which is stored with the first change.
 //
 // The error says that the store did not answer, or holds what cannot be read; it is never ErrNotFound. The
-// handler should return: Options.ErrorHandler answers then, whatever the handler writes. ErrNoHandler says that
-// the request did not pass through Handler.
-func (m *Manager) Get(r *http.Request) (*Session, error) { return m.FromContext(r.Context()) }
+// handler should return: Options.ErrorHandler answers then, whatever the handler writes. It does so too if the
+// commit fails at the end. An error of a call that goes to the store at once, as Increment, is the handler's to answer.
+//
+// ErrNoHandler says that the request did not pass through Handler, and so does an event: nobody else answers then.
+func (m *Manager) Get(r *http.Request) (*Session, error) {
+	s, err := m.FromContext(r.Context())
+	if errors.Is(err, ErrNoHandler) {
+		m.emit(r.Context(), Event{Kind: EventMisuse, Err: err})
+	}
+	return s, err
+}
 
-// FromContext is Get for code that has the request's context and not the request.
+// FromContext is Get for code that has the request's context and not the request. ErrNoHandler is no event here.
 func (m *Manager) FromContext(ctx context.Context) (*Session, error) {
 	x := exchangeOf(ctx, m)
 	if x == nil {
@@ -175,6 +183,9 @@ func (x *exchange) header(change cookieChange) {
 // fail has the error handler answer in the handler's place, with the header as it was before the handler.
 func (x *exchange) fail(change cookieChange, err error) {
 	x.failed = err
+	if misused(err) {
+		x.m.emit(x.r.Context(), Event{Kind: EventMisuse, ID: x.session.ID(), Err: err})
+	}
 	h := x.ResponseWriter.Header()
 	clear(h)
 	for name, values := range x.before {
@@ -254,7 +265,7 @@ func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrTooManySessions):
 		code = http.StatusConflict
-	case errors.Is(err, ErrReserved), errors.Is(err, ErrTooLarge), errors.Is(err, errNoOwner):
+	case misused(err):
 		code = http.StatusInternalServerError
 	}
 	w.Header().Set("Cache-Control", "no-store")

@@ -484,3 +484,48 @@ func TestCachingHeaders(t *testing.T) {
 		})
 	}
 }
+
+func TestMisuseIsToldToTheHook(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(s *session.Session)
+		want error
+	}{
+		{name: "reserved field", do: func(s *session.Session) { s.Set("session_x", "1") }, want: session.ErrReserved},
+		{name: "too large", do: func(s *session.Session) { s.Set("a", strings.Repeat("x", 1<<17)) }, want: session.ErrTooLarge},
+		{name: "no owner", do: func(s *session.Session) { s.Login("") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ev := new(events)
+			m := mustNew(t, memory.New(nil), &session.Options{OnEvent: ev.hook})
+			br := newBrowser(t, routes(m, map[string]serve{
+				"/": func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { tt.do(s) },
+			}))
+			if w := br.get("/"); w.Code != http.StatusInternalServerError {
+				t.Errorf("status %d, want 500", w.Code)
+			}
+			if len(ev.list) != 1 || ev.list[0].Kind != session.EventMisuse || ev.list[0].Err == nil ||
+				tt.want != nil && !errors.Is(ev.list[0].Err, tt.want) {
+				t.Errorf("events %v, want one of misuse with %v", ev.list, tt.want)
+			}
+		})
+	}
+}
+
+func TestMissingHandlerIsToldToTheHook(t *testing.T) {
+	ev := new(events)
+	m := mustNew(t, memory.New(nil), &session.Options{OnEvent: ev.hook})
+	if _, err := m.Get(httptest.NewRequest("GET", "/", nil)); !errors.Is(err, session.ErrNoHandler) {
+		t.Errorf("Get = %v, want ErrNoHandler", err)
+	}
+	if got := ev.kinds(); got != string(session.EventMisuse) {
+		t.Errorf("events %q, want misuse", got)
+	}
+	// A logger that looks for the session in a context must not cause what it logs.
+	if _, err := m.FromContext(t.Context()); !errors.Is(err, session.ErrNoHandler) {
+		t.Errorf("FromContext = %v, want ErrNoHandler", err)
+	}
+	if got := ev.kinds(); got != "" {
+		t.Errorf("events %q, want none", got)
+	}
+}

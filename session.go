@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -48,6 +49,7 @@ type pending struct {
 	newTTL   bool
 	login    bool // give the session to owner, with a new token
 	owner    string
+	others   bool // the session is another owner's: it ends, and owner gets a new one
 	remember bool // by the longer timeouts
 	rotate   bool // a new token
 }
@@ -278,9 +280,13 @@ func (s *Session) AuthenticatedAt() time.Time {
 
 // Login makes the session owner's with the next commit: a new token is given out and the old one dies at once,
 // so that nobody who knew or planted it before the login (session fixation) has the session after it. What the
-// session holds is kept. Requests that began before the login cannot write after it: they fail with
-// ErrConflict. The absolute timeout starts over, and the session is remembered only if Remember is called too.
-// owner is any text that names the user for good, an account's number for example; it must not be empty.
+// session holds is kept, a cart that was filled before the login for example. Requests that began before the login
+// cannot write after it: they fail with ErrConflict. The absolute timeout starts over, and the session is remembered
+// only if Remember is called too. owner is any text that names the user for good, an account's number for example; it
+// must not be empty.
+//
+// If the session is another owner's, nothing of it is kept: its fields are gone at once, and the commit ends it and
+// makes a new session that holds only what this request has set.
 //
 // If the session ended meanwhile, or another login was faster, the commit makes a new session that holds only
 // what this request has set. If owner's sessions are all ended meanwhile, by Manager.RevokeAll for example, the
@@ -293,9 +299,22 @@ func (s *Session) Login(owner string) {
 		s.misuse(errNoOwner)
 		return
 	}
-	if s.open() {
-		s.login, s.pending.owner = true, owner
+	if !s.open() {
+		return
 	}
+	s.login, s.pending.owner = true, owner
+	if s.meta.owner != "" && s.meta.owner != owner {
+		s.others = true
+		s.forget()
+	}
+}
+
+// forget drops the application's fields that this request has not set.
+func (s *Session) forget() {
+	maps.DeleteFunc(s.fields, func(name, _ string) bool {
+		_, set := s.dirty[name]
+		return !set && (name == fieldLabel || !reserved(name))
+	})
 }
 
 // Remember keeps the session by Options.RememberIdleTimeout and RememberAbsoluteTimeout, and its cookie beyond

@@ -16,14 +16,14 @@ var loginCases = []testCase{
 		rule: promiseLogin,
 		run: func(t *trial) {
 			m, other := t.managers(session.Options{})
-			s := m.create(fields{"cart": "3"})
+			s, owner := m.create(fields{"cart": "3"}), t.owner()
 			for _, renew := range []struct {
 				what string
 				do   func()
 			}{
-				{"Login(owner)", func() { s.Login(t.owner()) }},
+				{"Login(owner)", func() { s.Login(owner) }},
 				{"Rotate()", s.Rotate},
-				{"Login(another)", func() { s.Login(t.owner()) }},
+				{"Login(owner) again", func() { s.Login(owner) }},
 			} {
 				old := s.Token()
 				m.wantSession(old, fields{"cart": "3"})
@@ -67,10 +67,10 @@ var loginCases = []testCase{
 		run: func(t *trial) {
 			m, other := t.managers(session.Options{})
 			for _, late := range lateChanges {
-				s := m.create(fields{"a": "1", "n": "1"})
+				s, owner := m.create(fields{"a": "1", "n": "1"}), t.owner()
 				for range 2 { // a first login, and one after it
 					slow := other.load(s.Token())
-					s.Login(t.owner())
+					s.Login(owner)
 					t.commit("Login(owner)", s)
 					before := t.load(s.ID())
 					t.act(t.shutOut(), "by a request from before: second."+late.what, func() error { return late.do(t.ctx, slow) })
@@ -109,6 +109,31 @@ var loginCases = []testCase{
 				other.wantOwned(owner, s)
 				m.wantNone("the token from before", old)
 			}
+		},
+	},
+	{
+		name: "SessionLoginOfAnotherOwner",
+		rule: promiseNotInherited,
+		run: func(t *trial) {
+			m, other := t.managers(session.Options{})
+			s, first, second := m.create(fields{"cart": "3", "n": "1"}), t.owner(), t.owner()
+			s.Login(first)
+			t.commit("Login(first)", s)
+			slow, before := other.load(s.Token()), s.Token()
+			s.Set("a", "1")
+			s.Login(second)
+			t.wantData(`Set("a", "1"), Login(second)`, s, fields{"a": "1"})
+			t.commit(`Set("a", "1"), Login(second)`, s)
+			got := other.wantSession(s.Token(), fields{"a": "1"})
+			equal(t, "Owner", got.Owner(), second)
+			m.wantNone("the token of the first owner's session", before)
+			t.wantGone(before.ID())
+			m.wantOwned(first)
+			m.wantOwned(second, s)
+			slow.Set("a", "late")
+			t.act(session.ErrNotFound, `by a request of the first owner: second.Set("a", "late"), Commit()`,
+				func() error { return slow.Commit(t.ctx) })
+			t.wantGone(before.ID())
 		},
 	},
 	{
