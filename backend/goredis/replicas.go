@@ -102,6 +102,18 @@ func (b *Backend) writeAndWait(ctx context.Context, key, addr string, asking boo
 	return wait, nil
 }
 
+// pingWait asks whether the server lets this user wait for replicas, for none.
+func (b *Backend) pingWait(ctx context.Context, key string) error {
+	node, err := b.node(ctx, key, "", false)
+	if err == nil {
+		err = node.Process(ctx, redis.NewIntCmd(ctx, "wait", 0, 1))
+	}
+	if err != nil {
+		return fail(ctx, opPing+": WAIT", err)
+	}
+	return nil
+}
+
 // node returns the client of the one server that has key, the one at addr if that is a master.
 func (b *Backend) node(ctx context.Context, key, addr string, asking bool) (*redis.Client, error) {
 	cluster, ok := b.client.(*redis.ClusterClient)

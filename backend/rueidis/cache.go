@@ -3,8 +3,11 @@ package rueidis
 import (
 	"context"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"time"
+
+	rueidisclient "github.com/redis/rueidis"
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/internal/redishash"
@@ -46,6 +49,23 @@ func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, er
 
 // cachedTimeout is how long a read through the cache is tried where ctx has no deadline.
 const cachedTimeout = 5 * time.Second
+
+// pingCache asks whether the server lets this user do what the local cache needs. Without it the client says nothing:
+// it caches what the server does not tell it of, or nothing at all.
+func (b *Backend) pingCache(ctx context.Context, key string) error {
+	if b.own == nil {
+		return nil
+	}
+	err := b.client.Do(ctx, b.client.B().ClientCaching().Yes().Build()).Error()
+	if reply, ok := rueidisclient.IsRedisErr(err); err != nil && (!ok || strings.HasPrefix(reply.Error(), "NOPERM")) {
+		return fail(ctx, opPing+": CLIENT CACHING", err) // others mean that the client has no cache
+	}
+	read := b.client.B().Hgetall().Key(key).Cache()
+	if err := b.client.DoCache(ctx, read, time.Millisecond).Error(); err != nil { // and anew with every Ping
+		return fail(ctx, opPing+": MULTI, PTTL, HGETALL and EXEC for the local cache", err)
+	}
+	return nil
+}
 
 // bounded is a context with a deadline that costs no timer and, until somebody asks for it, no look at the clock. It
 // ends with its parent alone, but the client, which sends a read through the cache again as long as the deadline allows

@@ -248,6 +248,9 @@ func TestLocalCacheOnAClientWithoutCache(t *testing.T) {
 	if got := get(t, b, "a"); got != "1" {
 		t.Errorf("n = %q, want what the store holds", got)
 	}
+	if err := b.Ping(t.Context()); err != nil {
+		t.Errorf("Ping = %v", err)
+	}
 }
 
 // One process with a local cache sees its own writes at once, and so all that the suite asks of one.

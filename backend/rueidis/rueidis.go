@@ -179,9 +179,9 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 }
 
 // Ping implements [backend.Pinger]. Beside a PING it asks the server, without writing anything, whether it lets
-// this user run each command that the four methods of [backend.Backend] need, on keys with the prefix; the error
-// names those that it refuses. A replica and a server out of memory refuse what writes. On a cluster it asks one
-// node.
+// this user run each command that the four methods of [backend.Backend] need, with these options, on keys with the
+// prefix; the error names those that it refuses. A replica and a server out of memory refuse what writes. On a cluster
+// it asks one node.
 func (b *Backend) Ping(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -197,7 +197,15 @@ func (b *Backend) Ping(ctx context.Context) error {
 	if err != nil {
 		return fail(ctx, opPing+": EVAL", err)
 	}
-	return redishash.Refused(opPing, refused)
+	if err := redishash.Refused(opPing, refused); err != nil {
+		return err
+	}
+	if b.replicas > 0 {
+		if err := b.client.Do(ctx, b.client.B().Wait().Numreplicas(0).Timeout(1).Build()).Error(); err != nil {
+			return fail(ctx, opPing+": WAIT", err)
+		}
+	}
+	return b.pingCache(ctx, call.Key)
 }
 
 // fail returns the error of a call that has failed.

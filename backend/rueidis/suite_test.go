@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,29 @@ func TestLocalCacheLeastPrivilege(t *testing.T) {
 	}
 	set(t, other, "a", "changed")
 	eventually(t, "the invalidation", func() bool { return get(t, cached, "a") == "changed" })
+}
+
+// Without one of these nothing is cached and each read asks twice, or the server does not tell of changes.
+func TestPingNamesWhatTheLocalCacheMisses(t *testing.T) {
+	const rules = "~session:* +hgetall +evalsha +eval +del +exists +hset +expire +hmget +hincrby +hdel +pttl +ping" +
+		" +client|tracking "
+	for _, tt := range []struct{ allowed, missing string }{
+		{allowed: "+client|caching +multi +exec"},
+		{allowed: "+multi +exec", missing: "CLIENT CACHING"},
+		{allowed: "+client|caching +exec", missing: "MULTI"},
+		{allowed: "+client|caching +multi", missing: "EXEC"},
+	} {
+		user := redistest.User{Name: "app", Password: "password", Rules: rules + tt.allowed}
+		server := redistest.Start(t, &redistest.Options{Users: []redistest.User{user}})
+		c := redissuite.Config{Addrs: []string{server.Addr()}, User: user, LocalCache: time.Minute}
+		b := open(t, c).(backend.Pinger)
+		for range 2 { // what Ping reads is not cached
+			err := b.Ping(t.Context())
+			if (err == nil) != (tt.missing == "") || err != nil && !strings.Contains(err.Error(), tt.missing) {
+				t.Errorf("Ping with %s = %v, want an error that names %q, if any", tt.allowed, err, tt.missing)
+			}
+		}
+	}
 }
 
 // How old a record from the local cache is as a rule, after another process has changed it. A measurement: it

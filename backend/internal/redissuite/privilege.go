@@ -37,6 +37,11 @@ func LeastPrivilege(t *testing.T, open Open, client ...string) {
 		redistest.StartReplica(t, server, nil)
 		c.WaitReplicas, c.WaitTimeout = 1, waitTimeout
 		useAll(t, open(t, c))
+		wantPing(t, open(t, c), "")
+
+		c.User.Name = "no-wait"
+		server.Do(t, append([]string{"ACL", "SETUSER", c.User.Name, "on", ">" + c.User.Password}, rules...)...)
+		wantPing(t, open(t, c), "WAIT")
 	})
 	t.Run("cluster", func(t *testing.T) {
 		cluster := redistest.SharedCluster(t)
@@ -97,5 +102,14 @@ func TLS(t *testing.T, open Open) {
 	}
 	if err := b.Delete(t.Context(), "a"); err != nil {
 		t.Error(err)
+	}
+}
+
+// wantPing expects Ping to succeed, or to fail with an error that names the command.
+func wantPing(t *testing.T, b backend.Backend, command string) {
+	t.Helper()
+	err := b.(backend.Pinger).Ping(t.Context())
+	if (err == nil) != (command == "") || err != nil && !strings.Contains(err.Error(), command) {
+		t.Errorf("Ping = %v, want an error that names %q, if any", err, command)
 	}
 }
