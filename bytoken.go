@@ -90,7 +90,7 @@ func (m *Manager) SetFields(ctx context.Context, token Token, fields map[string]
 }
 
 // Increment adds delta to a counter of the session that token names, touches it, and returns it as it then
-// stands, with the new value. The rules are those of Session.Increment.
+// stands; Counter.Get reads the new value from it. The rules are those of Session.Increment.
 func (m *Manager) Increment(ctx context.Context, token Token, name string, delta int64) (*Session, error) {
 	if err := checkIncrement(name, delta); err != nil {
 		return nil, wrap("increment", token.ID(), err)

@@ -31,7 +31,8 @@ func (s *Session) Commit(ctx context.Context) error {
 // has gathered, and returns the new value. An absent field counts as 0. Parallel increments all count.
 //
 // ErrCounter says that the field holds no integer or that the sum would leave ±(2⁵³−1), ErrReserved that the
-// field is not the application's; nothing was written then. If the outcome is unknown, it is not sent again.
+// field is not the application's; nothing was written then. If the outcome is unknown, it is not sent again. Whatever
+// the error, a handler answers it itself: Options.ErrorHandler answers those of Manager.Get and of the commit alone.
 func (s *Session) Increment(ctx context.Context, name string, delta int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,7 +289,7 @@ func (s *Session) insert(ctx context.Context, token string) error {
 // checkSize reports whether what the application keeps in the session has its limits, with a counter that may
 // be new. A session that is only read, or only shrinks, is never too large.
 func (s *Session) checkSize(counter string) error {
-	if len(s.dirty) == 0 && counter == "" {
+	if !s.grows(counter) {
 		return nil
 	}
 	n, bytes := 0, 0
@@ -302,16 +303,13 @@ func (s *Session) checkSize(counter string) error {
 		n++
 		bytes += len(counter) + 1
 	}
-	if err := s.m.opts.checkSize(n, bytes); err != nil && s.grows(counter) {
-		return err
-	}
-	return nil
+	return s.m.opts.checkSize(n, bytes)
 }
 
-// grows reports whether a change sets or adds a field.
+// grows reports whether a change sets one of the application's fields, or a counter.
 func (s *Session) grows(counter string) bool {
 	for name := range s.dirty {
-		if _, ok := s.fields[name]; ok {
+		if _, ok := s.fields[name]; ok && !reserved(name) {
 			return true
 		}
 	}

@@ -17,7 +17,7 @@
 // [Manager.Handler] reads a session when it is first asked for, and stores what has changed in one round trip before
 // the first byte of the response. A request that never asks costs no round trip, and a visitor who writes nothing gets
 // neither record nor cookie. Without net/http, [Manager.Load], [Manager.Increment], [Manager.End] and their neighbours
-// do the same by token, one round trip each.
+// work on the session that a token names, one round trip each.
 //
 // # Tokens
 //
@@ -58,7 +58,7 @@
 //
 // # Errors
 //
-// An error of the store is never taken for "no session", and no session for an error: what is not there is
-// [ErrNotFound] where a token is given, and an empty [Session] in a request. Errors are of type [*Error]; none of them,
-// and nothing that this package logs or prints, holds a token.
+// A store that fails is never taken for a session that is not there, nor the other way round: a session that is not
+// there is [ErrNotFound] where a token is given, and an empty [Session] in a request. What the methods return is of type
+// [*Error]. No error, and nothing that this package logs or prints, holds a token.
 package session

@@ -40,7 +40,9 @@ func Example() {
 		}
 		views, err := s.Increment(r.Context(), "page_views", 1)
 		if err != nil {
-			return // nothing was written, or the outcome is unknown: it is never sent twice
+			// Nothing was written, or the outcome is unknown: it is never sent twice.
+			http.Error(w, "try again later", http.StatusServiceUnavailable)
+			return
 		}
 		fmt.Fprintf(w, "Hello %s, view %d", s.Get("name"), views)
 	})

@@ -25,6 +25,8 @@ func (s *Session) Fresh(ctx context.Context) error {
 // the error is the store's. See OWASP ASVS 5.0, 7.5.1 and 7.5.3.
 //
 //	recent, err := s.AuthenticatedWithin(ctx, 5*time.Minute)
+//
+// A new login forgets that the session is remembered: look at Remembered before, and call Remember again.
 func (s *Session) AuthenticatedWithin(ctx context.Context, d time.Duration) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -59,7 +59,7 @@ func (k Key[T]) GetOr(s *Session, def T) (T, error) {
 }
 
 // Set gives the field a value, as Session.Set does. The error says that v has no text or JSON form, or what
-// Session.Err says; nothing changes then.
+// Session.Err says; nothing changes then. Whether the session is too large (ErrTooLarge) is seen at the commit.
 func (k Key[T]) Set(s *Session, v T) error {
 	text, err := encode(&v)
 	if err != nil {
@@ -73,7 +73,7 @@ func (k Key[T]) Set(s *Session, v T) error {
 func (k Key[T]) Delete(s *Session) { s.Delete(k.name) }
 
 // Take reads the field and takes it away, as Session.Take does: of parallel requests exactly one gets the value.
-// It is ErrNoField for the others. A value that is ErrDecode is gone too.
+// It is ErrNoField if there is none, as for the others. A value that is ErrDecode is gone too.
 func (k Key[T]) Take(ctx context.Context, s *Session) (T, error) {
 	var zero T
 	text, ok, err := s.Take(ctx, k.name)

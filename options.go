@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -16,12 +17,13 @@ type Options struct {
 	IdleTimeout time.Duration
 
 	// AbsoluteTimeout is how long a session may live at all, counted from its creation or its last login,
-	// however much it is used. At least IdleTimeout. If zero, 12 hours. See OWASP ASVS 5.0, 7.3.2.
+	// however much it is used. Whole seconds, at least IdleTimeout. If zero, 12 hours, or IdleTimeout if that is
+	// longer. See OWASP ASVS 5.0, 7.3.2.
 	AbsoluteTimeout time.Duration
 
 	// RememberIdleTimeout and RememberAbsoluteTimeout stand in for the two above in sessions of which
-	// Session.Remember was called ("keep me logged in"). Whole seconds, not shorter than those. If zero, 14 days
-	// and 30 days, or IdleTimeout and AbsoluteTimeout where those are longer.
+	// Session.Remember was called ("keep me logged in"). Whole seconds, not shorter than those, and the second not
+	// shorter than the first. If zero, 14 days and 30 days, or as long as they must be at least.
 	RememberIdleTimeout     time.Duration
 	RememberAbsoluteTimeout time.Duration
 
@@ -152,7 +154,7 @@ func (o *Options) check() error {
 	case o.MaxSessions < 0:
 		return badOption("MaxSessions", o.MaxSessions, "must not be negative")
 	case o.RefuseLogin && o.MaxSessions == 0:
-		return badOption("RefuseLogin", o.RefuseLogin, "needs MaxSessions")
+		return errors.New("session: Options.RefuseLogin needs MaxSessions")
 	case o.TouchInterval > o.IdleTimeout/2:
 		return badOption("TouchInterval", o.TouchInterval, "must not be longer than half of IdleTimeout")
 	case o.StoreTimeout < 0:

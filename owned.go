@@ -17,7 +17,8 @@ func (m *Manager) Sessions(ctx context.Context, owner string) ([]Info, error) {
 }
 
 // Revoke ends the session with this public ID if it is owner's, and returns ErrNotFound if it is not or is not
-// there: for a page where users end their other sessions.
+// there: for a page where users end their other sessions. To end the request's own, call Session.Destroy, which takes
+// the cookie back too.
 //
 // It and the others below go on if ctx ends meanwhile, for up to Options.StoreTimeout per call to the store.
 // Other processes see it at once, unless the backend's documentation states for how long they may not, as a

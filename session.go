@@ -143,7 +143,8 @@ func (s *Session) All() iter.Seq2[string, string] {
 // written, so requests that change different fields never lose each other's changes.
 //
 // A reserved name (ErrReserved), a session over its limits (ErrTooLarge) and a response that has begun
-// (ErrCommitted) make the commit fail with nothing written; Err tells at once.
+// (ErrCommitted) make the commit fail with nothing written. Err tells at once of the first and the last; whether the
+// session is too large is seen at the commit, because a later Delete may make room.
 func (s *Session) Set(name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,8 +203,8 @@ func (s *Session) misuse(err error) {
 	}
 }
 
-// Err returns the first misuse of the session that makes its commit fail, if there was one: ErrReserved or
-// ErrCommitted.
+// Err returns the first misuse of the session that makes its commit fail, if there was one: ErrReserved,
+// ErrCommitted, or a Login without an owner.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -385,3 +385,22 @@ func TestStoredLayout(t *testing.T) {
 		}
 	})
 }
+
+// A label is not the application's field: it does not make a session too large.
+func TestLabelOnASessionOverItsLimits(t *testing.T) {
+	b := newSpy()
+	s := mustCreate(t, mustNew(t, b, nil), map[string]string{"a": "1", "b": "2", "c": "3"})
+	got, err := mustNew(t, b, &session.Options{MaxFields: 2}).Load(t.Context(), s.Token())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.SetLabel("phone")
+	got.Login("andrew")
+	if err := got.Commit(t.Context()); err != nil {
+		t.Errorf("Commit = %v", err)
+	}
+	got.Set("a", "2")
+	if err := got.Commit(t.Context()); !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("Commit of a field = %v, want ErrTooLarge", err)
+	}
+}

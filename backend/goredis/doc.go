@@ -46,8 +46,7 @@
 // Redis 5.0 or later, or one that is compatible with it: HSET with several fields came with 4.0, scripts that
 // write after HGETALL with 5.0. It is tested with Redis 7.0. From Redis 6 on, a user needs no more than this:
 //
-//	ACL SETUSER app on >password ~session:* +hgetall +evalsha +eval +del +exists +hset +expire
-//	    +hmget +hincrby +hdel +pttl +ping
+//	ACL SETUSER app on >password ~session:* +hgetall +evalsha +eval +del +exists +hset +expire +hmget +hincrby +hdel +pttl +ping
 //
 // and +scan for Scan, which reads the names of all keys. Clients of a cluster also need +cluster|slots.
 // [Backend.Ping] names what is missing.

@@ -48,8 +48,7 @@
 // write after HGETALL with 5.0. Before 6.0, rueidis needs AlwaysRESP2 and DisableCache. It is tested with Redis
 // 7.0. From Redis 6 on, a user needs no more than this:
 //
-//	ACL SETUSER app on >password ~session:* +hgetall +evalsha +eval +del +exists +hset +expire
-//	    +hmget +hincrby +hdel +pttl +ping
+//	ACL SETUSER app on >password ~session:* +hgetall +evalsha +eval +del +exists +hset +expire +hmget +hincrby +hdel +pttl +ping
 //
 // and +scan for Scan, which reads the names of all keys. The client also needs +client|tracking unless DisableCache
 // is set; on a cluster +cluster|slots (from Redis 8 on, +cluster|shards too), and +cluster|myid for Scan; with
