@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -188,9 +189,7 @@ func (x *exchange) fail(change cookieChange, err error) {
 	}
 	h := x.ResponseWriter.Header()
 	clear(h)
-	for name, values := range x.before {
-		h[name] = values
-	}
+	maps.Copy(h, x.before)
 	if change != clearCookie {
 		change = keepCookie
 	}

@@ -148,7 +148,7 @@ func encode(p any) (string, error) {
 		return string(text), err
 	}
 	rv := reflect.ValueOf(p).Elem()
-	if m, ok := rv.Interface().(encoding.TextMarshaler); ok { // a pointer, whose methods *p does not have
+	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](rv); ok { // a pointer, whose methods *p does not have
 		if rv.IsNil() {
 			return "", errors.New("a nil pointer has no text")
 		}
@@ -224,7 +224,7 @@ func newText(rv reflect.Value) (encoding.TextUnmarshaler, bool) {
 		return nil, false
 	}
 	v := reflect.New(rv.Type().Elem())
-	u, ok := v.Interface().(encoding.TextUnmarshaler)
+	u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v)
 	if ok {
 		rv.Set(v)
 	}

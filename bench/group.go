@@ -69,7 +69,6 @@ func seedMeasured(c *contender, n int) (*entrant, float64, error) {
 	room := newJar(n) // as much as the cookies take
 	before := heap()
 	runtime.KeepAlive(room)
-	room = nil
 	e, err := newEntrant(c, n)
 	if err != nil {
 		return nil, 0, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -41,6 +42,7 @@ func main() {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // the promises are tried on purpose
 	if err := run(ctx, cfg, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
 		os.Exit(1)
 	}
 }
@@ -170,7 +172,7 @@ func compare(ctx context.Context, cfg config, srv *server, rep *report, log io.W
 	if err != nil {
 		return err
 	}
-	for _, c := range append(onRedis[:len(onRedis):len(onRedis)], inMemory...) {
+	for _, c := range append(slices.Clip(onRedis), inMemory...) {
 		if c.gate == nil || !cfg.wants(routeField, c) {
 			continue
 		}

@@ -77,7 +77,7 @@ var raceCases = []testCase{
 			id := t.made(fields{"other": "x"})
 			t.stepf("%d goroutines add 1 to a counter %d times each", routines, each)
 			var seen [routines*each + 1]atomic.Bool
-			t.parallel(routines, func(i int, c client) error {
+			t.parallel(routines, func(_ int, c client) error {
 				for range each {
 					rec, err := c.tryApply(id, backend.Patch{Add: map[string]int64{"n": 1}})
 					if err != nil {

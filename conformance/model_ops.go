@@ -63,7 +63,7 @@ func (g *maker) sequence(more func() bool) []op {
 	g.passes = g.passes && g.choose(3) > 0 // where nothing expires, more happens to each record
 	for more() {
 		o := g.op()
-		g.model.do(o)
+		_, _ = g.model.do(o)
 		ops = append(ops, o)
 	}
 	for id := range modelIDs {

@@ -96,8 +96,7 @@ var errOneNode = errors.New("this client of a cluster would scan one node only: 
 // that is on none: no client of a cluster works without CLUSTER SLOTS.
 func wholeStore(ctx context.Context, client redis.Cmdable) error {
 	slots, err := client.ClusterSlots(ctx).Result()
-	var reply redis.Error
-	if errors.As(err, &reply) {
+	if _, reply := errors.AsType[redis.Error](err); reply {
 		return nil
 	}
 	masters := make(map[string]bool)

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/faeeb396/session/backend"
@@ -60,8 +61,6 @@ func (l *large) set(name, value string) {
 // copyMap returns a copy of fields in a map that is just large enough.
 func copyMap(fields map[string]string) map[string]string {
 	result := make(map[string]string, len(fields))
-	for name, value := range fields {
-		result[name] = value
-	}
+	maps.Copy(result, fields)
 	return result
 }

@@ -43,7 +43,7 @@ func (b *Backend) durably(ctx context.Context, op string, build func(rueidisclie
 			}
 		}
 		if err != nil {
-			return written, nil
+			return written, nil //nolint:nilerr // written holds it
 		}
 		n, err := acked.AsInt64()
 		return written, redishash.Replicated(op, n, err, b.replicas, b.waitTimeout)

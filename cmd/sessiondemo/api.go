@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -48,9 +49,7 @@ func describe(s *session.Session, touched bool) active {
 		"last_accessed_at": s.LastAccessedAt().Format(timeLayout),
 		"session_ttl":      strconv.FormatInt(configured, 10),
 	}
-	for name, value := range s.All() {
-		fields[name] = value
-	}
+	maps.Insert(fields, s.All())
 	fields["ttl"] = strconv.FormatInt(left, 10)
 	return active{
 		Authenticated: true,

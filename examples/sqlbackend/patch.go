@@ -1,6 +1,7 @@
 package sqlbackend
 
 import (
+	"maps"
 	"strconv"
 
 	"github.com/faeeb396/session/backend"
@@ -19,9 +20,7 @@ func patch(rec *backend.Record, p backend.Patch) error {
 		}
 	}
 
-	for name, value := range p.Set {
-		rec.Fields[name] = value
-	}
+	maps.Copy(rec.Fields, p.Set)
 	for _, name := range p.Delete {
 		delete(rec.Fields, name)
 	}

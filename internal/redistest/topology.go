@@ -58,7 +58,7 @@ func served(slots []string) []string {
 
 // has reports whether the node serves a slot.
 func (n clusterNode) has(slot int) bool {
-	for _, r := range strings.Fields(n.slots) {
+	for r := range strings.FieldsSeq(n.slots) {
 		low, high, ok := strings.Cut(r, "-")
 		if !ok {
 			high = low
