@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 )
 
@@ -72,11 +73,29 @@ func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 	}
 }
 
-// emit tells the hook. A hook that panics harms nothing.
+// emit tells the hook. A hook that panics harms nothing, nor does one that looks for the session in its context, a
+// logger that adds the session's ID to each line for example: the session is at work, and there is none to be found.
 func (m *Manager) emit(ctx context.Context, e Event) {
 	defer func() { _ = recover() }()
-	m.opts.OnEvent(ctx, e)
+	m.opts.OnEvent(hookContext{ctx, m}, e)
 }
+
+// hookContext is a context without the exchange of a Manager.
+type hookContext struct {
+	context.Context
+	m *Manager
+}
+
+// Value returns what the context holds, except the exchange.
+func (c hookContext) Value(key any) any {
+	if key == (ctxKey{c.m}) {
+		return nil
+	}
+	return c.Context.Value(key)
+}
+
+// String keeps the request and its headers out of what fmt prints of a context.
+func (c hookContext) String() string { return fmt.Sprint(c.Context) + ".WithoutSession" }
 
 // storeFailed tells the hook of an error unless it is a plain refusal, and returns it wrapped.
 func (m *Manager) storeFailed(ctx context.Context, op, id string, err error) error {

@@ -194,6 +194,8 @@ func (x *exchange) fail(change cookieChange, err error) {
 		change = keepCookie
 	}
 	x.header(change)
+	x.mu.Unlock() // the error handler may ask for the session
+	defer x.mu.Lock()
 	x.m.opts.ErrorHandler(x.ResponseWriter, x.r, err)
 }
 

@@ -529,3 +529,84 @@ func TestMissingHandlerIsToldToTheHook(t *testing.T) {
 		t.Errorf("events %q, want none", got)
 	}
 }
+
+// within fails the test if do hangs.
+func within(t *testing.T, what string, do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); do() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal(what + " hangs")
+	}
+}
+
+// A page for errors has the layout of the other pages, which shows who is logged in.
+func TestErrorHandlerMayAskForTheSession(t *testing.T) {
+	down := errors.New("down")
+	for _, tt := range []struct {
+		name, fail, want string
+	}{
+		{name: "not loaded", fail: "Load", want: "down"},
+		{name: "not stored", fail: "Apply", want: "a=1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newSpy()
+			var m *session.Manager
+			m = mustNew(t, b, &session.Options{OnEvent: new(events).hook, ErrorHandler: func(w http.ResponseWriter, r *http.Request, _ error) {
+				w.WriteHeader(http.StatusTeapot)
+				if s, err := m.Get(r); errors.Is(err, down) {
+					fmt.Fprint(w, "down")
+				} else {
+					fmt.Fprint(w, "a=", s.Get("a"))
+				}
+			}})
+			br := newBrowser(t, shop(m))
+			br.cookie = mustCreate(t, m, map[string]string{"a": "0"}).Token().Reveal()
+			b.fail = map[string]error{tt.fail: down}
+			within(t, "the error handler", func() {
+				if w := br.get("/write?a=1"); w.Code != http.StatusTeapot || w.Body.String() != tt.want {
+					t.Errorf("%d %q, want 418 %q", w.Code, w.Body, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// A logger that adds the session's ID to each line looks for it in the context of an event, too.
+func TestHookMayLookForTheSession(t *testing.T) {
+	var m *session.Manager
+	b, ev := newSpy(), new(events)
+	m = mustNew(t, b, &session.Options{OnEvent: func(ctx context.Context, e session.Event) {
+		ev.hook(ctx, e)
+		if s, err := m.FromContext(ctx); err == nil {
+			t.Errorf("event %q: FromContext returns %v, which is at work", e.Kind, s.ID())
+		}
+		if got := ctx.Value(anyKey{}); got != "value" {
+			t.Errorf("event %q: the context's value is %v", e.Kind, got)
+		}
+		if text := fmt.Sprintf("%v %+v %#v", ctx, ctx, e); strings.Contains(text, "Cookie") {
+			t.Errorf("event %q: its context prints %s", e.Kind, text)
+		}
+	}})
+	h := shop(m)
+	br := newBrowser(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), anyKey{}, "value")))
+	}))
+	within(t, "the hook", func() {
+		br.get("/login")
+		br.get("/rotate")
+		br.with(br.cookie[:16] + strings.Repeat("A", 27)).get("/read")
+		br.with("malformed").get("/read")
+		b.fail = map[string]error{"Apply": errors.New("down")}
+		br.get("/count")
+		b.fail = nil
+		br.get("/reserved")
+		br.get("/logout")
+	})
+	want := "created, login, rotated, mismatch, rejected cookie, store error, misuse, destroyed"
+	if got := ev.kinds(); got != want {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}

@@ -65,11 +65,13 @@ type Options struct {
 	Cookie CookieOptions
 
 	// ErrorHandler answers a request whose session could not be loaded or stored, in place of the handler's
-	// answer, of which nothing is sent. If nil, [DefaultErrorHandler].
+	// answer, of which nothing is sent. It may ask for the session: Manager.Get returns what it has returned before.
+	// If nil, [DefaultErrorHandler].
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
-	// OnEvent is told what happens to sessions, in the goroutine in which it happens. If nil, what may need
-	// somebody's attention is logged to slog.Default(), as [LogEvents] does it.
+	// OnEvent is told what happens to sessions, in the goroutine in which it happens. The session waits for it: ctx
+	// does not hold it, see Manager.FromContext, and the hook must not wait for it. If nil, what may need somebody's
+	// attention is logged to slog.Default(), as [LogEvents] does it.
 	OnEvent func(ctx context.Context, e Event)
 
 	// Now is the clock. If nil, time.Now. It is there for tests.
