@@ -11,7 +11,7 @@
 //   - All checks of an Apply come before its first write: after any of its errors named below, the record is
 //     as it was, and so is its remaining time to live.
 //   - A record whose time to live has passed is gone for every method at once, not when a sweep finds it.
-//     No write leaves a record without a time to live.
+//     A call during which it passes finds the record or does not. No write leaves a record without a time to live.
 //   - Neither side keeps or changes the other's maps: a backend copies what it is given, and what it returns
 //     belongs to the caller.
 //   - Field names and values are arbitrary bytes, empty values included. IDs are compared byte by byte.

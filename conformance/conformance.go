@@ -65,8 +65,8 @@
 // Target.Backend, and are skipped otherwise. So are the cases UnreadableStays and SessionUnreadable, unless
 // [Target.Plant] says how to store what is no record. A skipped case prints why.
 //
-// What is not checked: what a backend does when its server fails, replies late or loses a reply, and what it
-// makes of [backend.Patch.Durable], since that takes the server's own tools. A backend with a local cache that
+// What is not checked: what a backend does when its server fails, replies late or loses a reply, and whether a
+// durable change outlives a failover, since that takes the server's own tools. A backend with a local cache that
 // may be behind, as its documentation then says, passes with the cache off.
 package conformance
 
@@ -91,7 +91,8 @@ type Target struct {
 	Advance func(d time.Duration)
 
 	// Plant holds ways, under any name, to store something under an ID that is there and is no record: another
-	// type of value, a time to live that is no number. It may be empty.
+	// type of value, a time to live that is no number. What is planted may live for an hour. Leave it empty where a
+	// store can hold nothing but records, as one in the process does.
 	Plant map[string]func(ctx context.Context, id string) error
 }
 
@@ -114,7 +115,8 @@ func RunSynctest(t *testing.T, newTarget func(t *testing.T) Target) {
 }
 
 // RunSessions checks that a session.Manager keeps its promises over the backends that newTarget makes, which it
-// calls as [Run] does.
+// calls as [Run] does. The promises are in the words of package session; a Manager keeps them over every backend that
+// passes Run, and a case that fails says what users would see of a rule that is broken.
 func RunSessions(t *testing.T, newTarget func(t *testing.T) Target) {
 	t.Helper()
 	s := suite{newTarget: newTarget, stall: stallLimit}

@@ -3,11 +3,8 @@ package rueidis
 import (
 	"context"
 	"hash/maphash"
-	"strings"
 	"sync"
 	"time"
-
-	rueidisclient "github.com/redis/rueidis"
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/internal/redishash"
@@ -37,7 +34,9 @@ func (u uncached) Fresh() backend.Backend { return nil }
 func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, error) {
 	result := b.client.DoCache(bound(ctx), b.client.B().Hgetall().Key(b.prefix+id).Cache(), b.localCache)
 	hash, err := result.AsStrMap()
-	if err != nil {
+	if err != nil || result.IsCacheHit() && result.CachePTTL() <= 0 {
+		// Either it has failed, or it joined a read that another call had sent, and whose reply was late: what that
+		// read found may be older than the cache may be.
 		return b.load(ctx, id)
 	}
 	rec, err := redishash.Record(opLoad, hash)
@@ -57,8 +56,8 @@ func (b *Backend) pingCache(ctx context.Context, key string) error {
 		return nil
 	}
 	err := b.client.Do(ctx, b.client.B().ClientCaching().Yes().Build()).Error()
-	if reply, ok := rueidisclient.IsRedisErr(err); err != nil && (!ok || strings.HasPrefix(reply.Error(), "NOPERM")) {
-		return fail(ctx, opPing+": CLIENT CACHING", err) // others mean that the client has no cache
+	if answered(err) != nil { // a client without a cache is told that it has none
+		return fail(ctx, opPing+": CLIENT CACHING", err)
 	}
 	read := b.client.B().Hgetall().Key(key).Cache()
 	if err := b.client.DoCache(ctx, read, time.Millisecond).Error(); err != nil { // and anew with every Ping

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -258,4 +261,75 @@ func TestConformanceWithLocalCache(t *testing.T) {
 	server := redistest.Shared(t)
 	b := rueidis.New(connect(t, server.Addr()), &rueidis.Options{Prefix: server.Prefix(t), LocalCache: time.Minute})
 	conformance.Run(t, func(*testing.T) conformance.Target { return conformance.Target{Backend: b} })
+}
+
+// holding is a proxy that can hold back what the server replies.
+type holding struct {
+	net.Listener
+	mu sync.RWMutex // held for writing while replies are held back
+}
+
+func newHolding(t *testing.T, server string) *holding {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &holding{Listener: l}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			wg.Go(func() { defer s.Close(); _, _ = io.Copy(s, client) })
+			wg.Go(func() { defer client.Close(); _, _ = io.Copy(h.late(client), s) })
+		}
+	})
+	return h
+}
+
+// late returns a writer that waits while replies are held back.
+func (h *holding) late(w io.Writer) io.Writer {
+	return writerFunc(func(p []byte) (int, error) {
+		h.mu.RLock()
+		defer h.mu.RUnlock()
+		return w.Write(p)
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// A read joins one that is under way. If the reply to that one is late, it is as old as the reply.
+func TestLocalCacheIsBoundedWhereAReplyIsLate(t *testing.T) {
+	server := redistest.Start(t, nil)
+	proxy := newHolding(t, server.Addr())
+	const window = 500 * time.Millisecond
+	cached, other := cachedPair(t, server, proxy.Addr().String(), window)
+	mustCreate(t, other, "a")
+	get(t, cached, "a")
+	time.Sleep(2 * window) // nothing is cached any more
+
+	proxy.mu.Lock()
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = cached.Load(t.Context(), "a") })
+	time.Sleep(window / 5) // the server has answered it by now
+	if err := other.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * window)
+	time.AfterFunc(50*time.Millisecond, proxy.mu.Unlock)
+	if rec, err := cached.Load(t.Context(), "a"); !errors.Is(err, backend.ErrNotFound) {
+		t.Errorf("Load, which began %v after the Delete = %v, %v; want ErrNotFound", 2*window, rec, err)
+	}
+	wg.Wait()
 }

@@ -87,8 +87,8 @@
 // With [Options.LocalCache], Load answers from the client's cache of the process, 128 MiB a connection by default
 // (CacheSizeEachConn), and the server tells of each change to what is cached:
 //
-//   - A process sees its own writes at once: for the time of LocalCache after a write, it reads that record past
-//     the cache.
+//   - A process sees its own writes at once, if all are made through one Backend: for the time of LocalCache after a
+//     write, it reads that record past the cache.
 //   - It sees another process's write when the server's word of it arrives, some tens of microseconds after the
 //     writer's acknowledgement as a rule, and in any case within LocalCache, also where a connection has died
 //     without a sign. So LocalCache is how long a session that was ended elsewhere may live on here: keep it
