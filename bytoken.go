@@ -54,7 +54,7 @@ func (m *Manager) Load(ctx context.Context, token Token) (*Session, error) {
 
 // Touch returns the session that token names and starts its idle timeout over, in one round trip.
 func (m *Manager) Touch(ctx context.Context, token Token) (*Session, error) {
-	return m.read(ctx, token, true)
+	return m.apply(ctx, "touch", token, backend.Patch{})
 }
 
 // Peek returns the session that token names, and neither Peek nor a Commit of what it returns touches it unless

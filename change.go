@@ -89,15 +89,19 @@ func (s *Session) timer(c *change) {
 		c.patch.Set = map[string]string{
 			fieldToken: hashToken(c.token).String(), fieldRotated: formatTime(c.now), fieldPrevious: stored,
 		}
-		c.drop(s.fields, fieldSeen)
+		c.patch.Delete = []string{fieldSeen}
 	default:
 		c.patch.Set = map[string]string{fieldSeen: formatTime(c.now)}
 	}
 	c.timed = true
 	c.patch.If = map[string]string{fieldToken: stored}
+	if s.byPrevious {
+		c.patch.If[fieldSeen] = "" // what was presented meanwhile was not lost
+	}
 }
 
-// privilege adds what a login, a rotation by hand, and being remembered change.
+// privilege adds what a login, a rotation by hand, and being remembered change. It takes away what the store is not to
+// hold afterwards, whether or not this request has seen it: the timer, or another request, may have put it there since.
 func (s *Session) privilege(c *change) {
 	p := &c.patch
 	if s.newTTL {
@@ -107,10 +111,14 @@ func (s *Session) privilege(c *change) {
 		if s.remember {
 			p.Set[fieldRemembered] = "1"
 		} else {
-			c.drop(s.fields, fieldRemembered)
+			p.Delete = append(p.Delete, fieldRemembered)
 		}
-		if !s.newTTL && s.remember != s.remembered {
+		switch {
+		case s.newTTL:
+		case s.remember != s.remembered:
 			p.TTL = s.m.opts.idleTimeout(s.remember)
+		case s.login:
+			p.TTL = s.ttl
 		}
 	}
 	if !s.login && !s.rotate {
@@ -120,21 +128,13 @@ func (s *Session) privilege(c *change) {
 	c.token = renewToken(s.id())
 	p.Set[fieldToken] = hashToken(c.token).String()
 	p.Set[fieldEpoch] = nextEpoch(s.fields[fieldEpoch])
-	c.drop(s.fields, fieldPrevious)
-	c.drop(s.fields, fieldSeen)
+	p.Delete = append(p.Delete, fieldPrevious, fieldSeen)
 	if s.login {
 		p.Set[fieldOwner] = s.pending.owner
 		p.Set[fieldAuthenticated] = formatTime(c.now)
-		c.drop(s.fields, fieldRotated)
+		p.Delete = append(p.Delete, fieldRotated)
 	} else {
 		p.Set[fieldRotated] = formatTime(c.now)
-	}
-}
-
-// drop deletes a field that is there.
-func (c *change) drop(fields map[string]string, name string) {
-	if _, ok := fields[name]; ok {
-		c.patch.Delete = append(c.patch.Delete, name)
 	}
 }
 
@@ -165,6 +165,9 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 	}
 	if c.token != "" {
 		s.token, s.cookie = c.token, setCookie
+	}
+	if s.remember && !s.byPrevious && s.cookie == keepCookie {
+		s.cookie = setCookie // it is to be kept for longer
 	}
 	s.announce(ctx, c)
 	s.pending = pending{}

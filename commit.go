@@ -53,6 +53,9 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 			return 0, wrap("increment", s.id(), ErrCounter)
 		}
 	}
+	if err := s.checkSize(name); err != nil {
+		return 0, wrap("increment", s.id(), err)
+	}
 	s.put(name, strconv.FormatInt(sum, 10))
 	s.markDirty(name)
 	_, err := s.commit(ctx, "", 0)
@@ -109,14 +112,20 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	ctx, cancel := s.m.storeContext(ctx)
 	defer cancel()
 	if !s.login {
+		if s.remember && s.meta.owner != "" { // the index has to live as long
+			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left, s.loginLifetime()); err != nil {
+				return 0, s.loginFailed(err)
+			}
+		}
 		return s.write(ctx, c)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.loginLifetime())
+	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left, s.loginLifetime())
 	if err != nil {
 		return 0, s.loginFailed(err)
 	}
 	n, err := s.write(ctx, c)
 	if err == errRestart {
+		s.left = l.id
 		return delta, s.startOver(ctx, counter, delta)
 	}
 	if err != nil {
@@ -224,7 +233,7 @@ func (s *Session) replace(ctx context.Context, counter string, delta int64) erro
 // create stores a session that is not stored yet, if there is anything to store.
 func (s *Session) create(ctx context.Context) error {
 	if !s.login && !s.newTTL && !s.holdsData() {
-		s.pending = pending{}
+		s.pending = pending{remember: s.remember}
 		return nil
 	}
 	ctx, cancel := s.m.storeContext(ctx)
@@ -234,7 +243,7 @@ func (s *Session) create(ctx context.Context) error {
 	if !s.login {
 		return s.insert(ctx, token)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, id, s.loginLifetime())
+	l, err := s.m.link(ctx, s.pending.owner, id, s.left, s.loginLifetime())
 	if err != nil {
 		return s.loginFailed(err)
 	}
@@ -336,6 +345,9 @@ func (s *Session) Destroy(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if !s.stored {
 		s.reset()
+		if s.presented {
+			s.cookie = clearCookie
+		}
 		return nil
 	}
 	return s.destroy(ctx)

@@ -6,15 +6,20 @@ import (
 	"time"
 )
 
-// storeContext returns a context for what must not end with the client: the values of ctx, its own deadline.
+// storeContext returns a context for what must not end with the client: the values of ctx, but for the session, see
+// hookContext, and its own deadline. Within such a context, it is that one.
 func (m *Manager) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	c := &lateContext{values: context.WithoutCancel(ctx), deadline: time.Now().Add(m.opts.StoreTimeout)}
+	if c, ok := ctx.(*lateContext); ok {
+		return c, func() {}
+	}
+	c := &lateContext{m: m, values: context.WithoutCancel(ctx), deadline: time.Now().Add(m.opts.StoreTimeout)}
 	return c, c.cancel
 }
 
 // lateContext is what context.WithDeadline returns, except that it makes no timer until somebody waits for its end:
 // a timer is a good part of the work of a change in memory.
 type lateContext struct {
+	m        *Manager
 	values   context.Context // never ends
 	deadline time.Time
 
@@ -54,6 +59,9 @@ func (c *lateContext) Err() error {
 
 // Value is timed's, if there is one, so that package context sees that a child may end with it.
 func (c *lateContext) Value(key any) any {
+	if key == (ctxKey{c.m}) {
+		return nil
+	}
 	c.mu.Lock()
 	ctx := c.timed
 	c.mu.Unlock()

@@ -20,9 +20,10 @@ func (s *Session) Fresh(ctx context.Context) error {
 	return s.freshen(ctx)
 }
 
-// AuthenticatedWithin reports whether the owner logged in at most d ago, by the store and not by a local cache: to
-// ask for a new login before something that matters. It is false before a login, and if the session has ended;
-// the error is the store's. See OWASP ASVS 5.0, 7.5.1 and 7.5.3.
+// AuthenticatedWithin reports whether the owner logged in at most d ago: to ask for a new login before something that
+// matters. It goes by what the store held when the session was read, and reads it again if it may come from a local
+// cache. It is false before a login, and if the session is found to have ended then; the error is the store's. A session
+// that is held for longer than a request is to be loaded again. See OWASP ASVS 5.0, 7.5.1 and 7.5.3.
 //
 //	recent, err := s.AuthenticatedWithin(ctx, 5*time.Minute)
 //
@@ -30,8 +31,11 @@ func (s *Session) Fresh(ctx context.Context) error {
 func (s *Session) AuthenticatedWithin(ctx context.Context, d time.Duration) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.freshen(ctx); err != nil && !errors.Is(err, ErrNotFound) {
-		return false, err
+	switch err := s.refresh(hookContext{ctx, s.m}); {
+	case errors.Is(err, ErrNotFound):
+		return false, nil // the commit finds out, too
+	case err != nil:
+		return false, s.m.storeFailed(ctx, "refresh", s.id(), err)
 	}
 	return s.authenticated != 0 && s.authenticated.until(s.m.opts.Now()) <= d, nil
 }
@@ -39,7 +43,7 @@ func (s *Session) AuthenticatedWithin(ctx context.Context, d time.Duration) (boo
 // freshen is refresh, and forgets a session that has ended.
 func (s *Session) freshen(ctx context.Context) error {
 	id := s.id()
-	err := s.refresh(ctx)
+	err := s.refresh(hookContext{ctx, s.m})
 	if errors.Is(err, ErrNotFound) {
 		s.reset()
 		s.cookie = clearCookie

@@ -125,8 +125,9 @@ func (x *exchange) get() (*Session, error) {
 	}
 	x.asked = true
 	x.session.m, x.session.ttl, x.session.sealed = x.m, x.m.opts.IdleTimeout, x.begun
-	ctx := x.r.Context()
+	ctx := x.above // so that a client of the store that looks for the session in its context does not wait for itself
 	token, p := x.m.opts.Cookie.find(x.r.Header)
+	x.session.presented = p != noCookie
 	switch p {
 	case goodCookie:
 		err := x.session.load(ctx, token, x.m.opts.TouchInterval < 0)
@@ -162,27 +163,29 @@ func (x *exchange) begin() error {
 	if !x.asked {
 		return nil
 	}
-	change, err := keepCookie, x.loadErr
+	var c cookie
+	err := x.loadErr
 	if err == nil {
-		change, err = x.session.seal(x.r.Context())
+		c, err = x.session.seal(x.above)
 	}
 	if err != nil {
-		x.fail(change, err)
+		x.fail(c, err)
 		return x.failed
 	}
-	x.header(change)
+	x.header(c)
 	return nil
 }
 
 // header writes what the session has to say into the response's header.
-func (x *exchange) header(change cookieChange) {
+func (x *exchange) header(c cookie) {
 	h := x.ResponseWriter.Header()
 	addVary(h, &x.vary)
-	x.m.writeCookie(h, &x.session, change)
+	x.m.writeCookie(h, c)
 }
 
-// fail has the error handler answer in the handler's place, with the header as it was before the handler.
-func (x *exchange) fail(change cookieChange, err error) {
+// fail has the error handler answer in the handler's place, with the header as it was before the handler. What has
+// been stored before, a new token for example, the client is told all the same.
+func (x *exchange) fail(c cookie, err error) {
 	x.failed = err
 	if misused(err) {
 		x.m.emit(x.r.Context(), Event{Kind: EventMisuse, ID: x.session.ID(), Err: err})
@@ -190,10 +193,7 @@ func (x *exchange) fail(change cookieChange, err error) {
 	h := x.ResponseWriter.Header()
 	clear(h)
 	maps.Copy(h, x.before)
-	if change != clearCookie {
-		change = keepCookie
-	}
-	x.header(change)
+	x.header(c)
 	x.mu.Unlock() // the error handler may ask for the session
 	defer x.mu.Lock()
 	x.m.opts.ErrorHandler(x.ResponseWriter, x.r, err)
@@ -202,7 +202,10 @@ func (x *exchange) fail(change cookieChange, err error) {
 // finish begins the response if the handler has not, and reports what came too late.
 func (x *exchange) finish() {
 	_ = x.begin()
-	if !x.asked || x.loadErr != nil {
+	x.mu.Lock()
+	used := x.asked && x.loadErr == nil
+	x.mu.Unlock()
+	if !used {
 		return
 	}
 	if err := x.session.Err(); errors.Is(err, ErrCommitted) {
@@ -210,13 +213,28 @@ func (x *exchange) finish() {
 	}
 }
 
+// cookie is what the client is to be told.
+type cookie struct {
+	change cookieChange
+	token  string
+	age    time.Duration // how long to keep it, zero for until the browser is closed
+}
+
 // seal commits the session for the last time and returns what to do to the cookie.
-func (s *Session) seal(ctx context.Context) (cookieChange, error) {
+func (s *Session) seal(ctx context.Context) (cookie, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, err := s.commit(ctx, "", 0)
 	s.sealed = true
-	return s.cookie, err
+	return s.cookieNow(), err
+}
+
+func (s *Session) cookieNow() cookie {
+	c := cookie{change: s.cookie}
+	if c.change == setCookie {
+		c.token, c.age = s.token, s.cookieAge()
+	}
+	return c
 }
 
 // WriteCookie adds to h what the client has to be told of s: a Set-Cookie with its token if it was created,
@@ -225,13 +243,13 @@ func (s *Session) seal(ctx context.Context) (cookieChange, error) {
 func (m *Manager) WriteCookie(h http.Header, s *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m.writeCookie(h, s, s.cookie)
+	m.writeCookie(h, s.cookieNow())
 }
 
-func (m *Manager) writeCookie(h http.Header, s *Session, change cookieChange) {
-	switch change {
+func (m *Manager) writeCookie(h http.Header, c cookie) {
+	switch c.change {
 	case setCookie:
-		m.opts.Cookie.write(h, s.token, s.cookieAge())
+		m.opts.Cookie.write(h, c.token, c.age)
 	case clearCookie:
 		m.opts.Cookie.clear(h)
 	}

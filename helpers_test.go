@@ -218,3 +218,9 @@ func sorted(s *session.Session) string {
 	slices.Sort(all)
 	return strings.Join(all, " ")
 }
+
+// quiet returns options whose events nobody hears.
+func quiet(o session.Options) *session.Options {
+	o.OnEvent = func(context.Context, session.Event) {}
+	return &o
+}

@@ -169,7 +169,9 @@ func TestParallelLoginsOfOneSessionEndNeither(t *testing.T) {
 	s := mustCreate(t, m, map[string]string{"cart": "3"})
 	loser := mustPeek(t, m, s)
 	loser.Login("andrew")
-	confirms := func(id string, p backend.Patch) bool { return isIndex(id) && len(p.Set) == 0 && !p.Remove }
+	confirms := func(id string, p backend.Patch) bool {
+		return isIndex(id) && len(p.Add) == 0 && len(p.Has) > 0 && !p.Remove
+	}
 	med := &meddler{Backend: b, when: confirms, before: func() {
 		if err := loser.Commit(ctx); err != nil {
 			t.Errorf("the slower login = %v", err)

@@ -58,8 +58,9 @@ func (k Key[T]) GetOr(s *Session, def T) (T, error) {
 	return v, nil
 }
 
-// Set gives the field a value, as Session.Set does. The error says that v has no text or JSON form, or what
-// Session.Err says; nothing changes then. Whether the session is too large (ErrTooLarge) is seen at the commit.
+// Set gives the field a value, as Session.Set does. The error says that v has no text or JSON form, and nothing changes
+// then, or it is what Session.Err says, of this change or one before. Whether the session is too large (ErrTooLarge) is
+// seen at the commit.
 func (k Key[T]) Set(s *Session, v T) error {
 	text, err := encode(&v)
 	if err != nil {
@@ -148,7 +149,7 @@ func encode(p any) (string, error) {
 		return string(text), err
 	}
 	rv := reflect.ValueOf(p).Elem()
-	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](rv); ok { // a pointer, whose methods *p does not have
+	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](rv); ok && rv.Kind() == reflect.Pointer { // *p lacks its methods
 		if rv.IsNil() {
 			return "", errors.New("a nil pointer has no text")
 		}

@@ -72,9 +72,10 @@ func (m *Manager) loadIndexOnce(ctx context.Context, owner string) (index, error
 	return m.loadIndex(ctx, owner)
 }
 
-// Sessions returns the live sessions of this session's owner, this one marked as Current; none before a login.
+// Sessions returns the live sessions of this session's owner, see Session.Owner, this one marked as Current; none before
+// a Login, and after it this one only once that has been committed.
 func (s *Session) Sessions(ctx context.Context) ([]Info, error) {
-	id, owner := s.ID(), s.storedOwner()
+	id, owner := s.idAndOwner()
 	if owner == "" {
 		return nil, nil
 	}
@@ -88,15 +89,16 @@ func (s *Session) Sessions(ctx context.Context) ([]Info, error) {
 // RevokeOthers ends every other session of this session's owner, and reports how many it ended; none before a
 // login. Call it where a user has changed the password, see OWASP ASVS 5.0, 7.4.3.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
-	id, owner := s.ID(), s.storedOwner()
+	id, owner := s.idAndOwner()
 	if owner == "" {
 		return 0, nil
 	}
 	return s.m.revokeAllBut(ctx, owner, id)
 }
 
-func (s *Session) storedOwner() string {
+// idAndOwner returns what ID and Owner return.
+func (s *Session) idAndOwner() (id, owner string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.meta.owner
+	return s.id(), s.ownerNow()
 }

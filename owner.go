@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -89,11 +90,15 @@ type link struct {
 	prune          bool // it is time to search the index for dead entries
 }
 
-// link enters a session into the index of the owner who logs in, after making room for it if there is a limit.
-func (m *Manager) link(ctx context.Context, owner, id string, lifetime time.Duration) (link, error) {
+// maxBlocked is how often an index may be neither there nor not there, before it is taken for what it is: not an index.
+const maxBlocked = 10
+
+// link enters a session into the index of the owner who logs in, after making room for it if there is a limit. An entry
+// that this login has left behind takes no room.
+func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration) (link, error) {
 	l := link{key: ownerKey(owner), id: id, value: formatTime(m.now()) + " " + rand.Text()[:10]}
 	seconds := int64(lifetime / time.Second)
-	for {
+	for blocked := 0; ; {
 		p := backend.Patch{
 			Set:   map[string]string{id: l.value},
 			Add:   map[string]int64{indexSeq: 1, indexTTL: 0, indexPrune: 0},
@@ -102,15 +107,24 @@ func (m *Manager) link(ctx context.Context, owner, id string, lifetime time.Dura
 		var surplus index
 		if m.opts.MaxSessions > 0 {
 			var err error
-			if surplus, err = m.surplus(ctx, owner, id); err != nil {
+			if surplus, err = m.surplus(ctx, owner, id, left); err != nil {
 				return l, err
 			}
 			p.If = map[string]string{indexSeq: surplus.seq}
 		}
 		rec, err := m.b.Apply(ctx, l.key, p)
-		if errors.Is(err, ErrNotFound) {
-			err = m.b.Create(ctx, l.key, newIndex(id, l.value, lifetime))
-		} else if err == nil {
+		switch {
+		case errors.Is(err, ErrNotFound):
+			if err = m.b.Create(ctx, l.key, newIndex(id, l.value, lifetime)); !errors.Is(err, ErrExists) {
+				break
+			}
+			if blocked++; blocked == maxBlocked { // another program has put something there
+				err = fmt.Errorf("index: %w", ErrUnreadable)
+			}
+		case errors.Is(err, ErrCounter): // another program has written to the index: what it counts begins anew
+			longest := newIndex(id, l.value, m.opts.RememberAbsoluteTimeout)
+			_, err = m.b.Apply(ctx, l.key, backend.Patch{If: p.If, Set: longest.Fields, TTL: longest.TTL})
+		case err == nil:
 			var seq, prune int64
 			seq, _ = parseCounter(rec.Fields[indexSeq])
 			prune, _ = parseCounter(rec.Fields[indexPrune])
@@ -152,13 +166,14 @@ func (m *Manager) prolong(ctx context.Context, key, before string, lifetime time
 }
 
 // surplus returns the index with the sessions alone that must end so that one more, id, makes no more than
-// MaxSessions, or ErrTooManySessions if none is to be ended. Logins under way count.
-func (m *Manager) surplus(ctx context.Context, owner, id string) (index, error) {
+// MaxSessions, or ErrTooManySessions if none is to be ended. Logins under way count, but not the one that was left.
+func (m *Manager) surplus(ctx context.Context, owner, id, left string) (index, error) {
 	ix, err := m.loadIndex(ctx, owner)
 	if err != nil {
 		return ix, err
 	}
 	delete(ix.entries, id)
+	delete(ix.entries, left)
 	all := ix.entries
 	ix.entries = nil
 	if len(all) < m.opts.MaxSessions {
@@ -191,10 +206,13 @@ func (m *Manager) surplus(ctx context.Context, owner, id string) (index, error) 
 	return ix, nil
 }
 
-// confirm reports whether the session is still linked, once it has been written. It need not be by this login: a
-// parallel one of the same session, which loses, may have linked it again.
+// done marks the entry of a login that is not under way any more.
+const done = "+"
+
+// confirm reports whether the session is still linked, once it has been written, and marks its entry. It need not be
+// this login's: a parallel one of the same session, which loses, may have linked it again.
 func (m *Manager) confirm(ctx context.Context, l link) error {
-	_, err := m.b.Apply(ctx, l.key, backend.Patch{Has: []string{l.id}})
+	_, err := m.b.Apply(ctx, l.key, backend.Patch{Has: []string{l.id}, Set: map[string]string{l.id: done + l.value}})
 	if errors.Is(err, ErrNotFound) {
 		err = ErrConflict
 	}
@@ -338,6 +356,8 @@ func (m *Manager) removeOwned(ctx context.Context, owner, id string) error {
 // unlink takes entries out of the index, and the index away once it is empty. Those of sessions that were not
 // found when they were to be ended go only if no login has linked them again.
 func (m *Manager) unlink(ctx context.Context, ix index, unsure map[string]string) error {
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
 	ids := slices.Collect(maps.Keys(ix.entries))
 	rec, err := m.b.Apply(ctx, ix.key, backend.Patch{If: unsure, Delete: ids, Load: true})
 	if errors.Is(err, ErrConflict) {
@@ -378,16 +398,18 @@ func (m *Manager) prune(ctx context.Context, owner string) {
 	if err != nil {
 		return
 	}
-	infos, dead, err := m.inspect(ctx, ix)
-	if err != nil || m.unlinkDead(ctx, ix, dead) != nil {
+	// First of all, so that a search that cannot be finished in time is not tried at each login.
+	seq, _ := parseCounter(ix.seq)
+	next := strconv.FormatInt(seq+int64(max(pruneEvery, len(ix.entries))), 10)
+	_, err = m.b.Apply(ctx, ix.key, backend.Patch{Set: map[string]string{indexPrune: next}})
+	if err != nil {
+		if !refused(err) {
+			_ = m.storeFailed(ctx, "prune", "", err)
+		}
 		return
 	}
-	seq, _ := parseCounter(ix.seq)
-	next := strconv.FormatInt(seq+int64(max(pruneEvery, len(infos))), 10)
-	_, err = m.b.Apply(ctx, ix.key, backend.Patch{Set: map[string]string{indexPrune: next}})
-	if err != nil && !refused(err) {
-		_ = m.storeFailed(ctx, "prune", "", err)
-	}
+	_, dead, _ := m.inspect(ctx, ix) // the hook has been told; each that is dead was found to be by itself
+	_ = m.unlinkDead(ctx, ix, dead)
 }
 
 // parallel calls do for every pair, a few at a time, and returns the errors together.

@@ -148,7 +148,7 @@ func (m *meta) firstSight() bool { return m.previous && !m.byPrevious && m.seen 
 // it is due.
 func (o *Options) touchDue(now time.Time, accessed instant, ttl time.Duration) bool {
 	idle := accessed.until(now)
-	if o.TouchInterval < 0 || idle < 0 {
+	if o.TouchInterval < 0 || idle < 0 || ttl < 2*time.Second { // times are whole seconds: too coarse for that
 		return true
 	}
 	interval := o.TouchInterval

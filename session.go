@@ -34,8 +34,11 @@ type state struct {
 	quiet  bool   // commits do not touch: it has been touched, or only peeked at
 	peeked bool   // nor does the rotation timer run
 	cached bool   // it may come from a local cache
-	fields map[string]string
-	ttl    time.Duration
+	left   string // the session that a login of this request has linked, which then was not there any more
+
+	presented bool // the request came with a cookie
+	fields    map[string]string
+	ttl       time.Duration
 	meta
 
 	pending
@@ -265,6 +268,10 @@ func (s *Session) LastAccessedAt() time.Time {
 func (s *Session) Owner() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.ownerNow()
+}
+
+func (s *Session) ownerNow() string {
 	if s.login {
 		return s.pending.owner
 	}

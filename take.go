@@ -22,11 +22,19 @@ func (s *Session) Take(ctx context.Context, name string) (value string, ok bool,
 	if s.sealed {
 		return "", false, wrap("take", s.id(), ErrCommitted)
 	}
+	if s.err != nil {
+		return "", false, wrap("take", s.id(), s.err)
+	}
+	_, changed := s.dirty[name]
+	if _, ok := s.fields[name]; !ok && !changed {
+		if err := s.freshen(ctx); err != nil { // another machine may have set it
+			return "", false, err
+		}
+	}
 	value, ok = s.fields[name]
 	if !ok {
 		return "", false, nil
 	}
-	_, changed := s.dirty[name]
 	if !s.stored || changed {
 		// Nobody else can see this value: it was set here, and is not stored yet.
 		delete(s.fields, name)
