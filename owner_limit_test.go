@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,5 +155,47 @@ func TestRevokeOthersBeforeTheCommitOfALogin(t *testing.T) {
 	n, err := s.RevokeOthers(ctx)
 	if s.Owner() == "andrew" && n != 1 {
 		t.Errorf("Owner = %q, RevokeOthers = %d, %v", s.Owner(), n, err)
+	}
+}
+
+// Another program has put something where the index is to be, which is neither a record nor nothing.
+func TestLoginWhereTheIndexIsBlockedEndsSoon(t *testing.T) {
+	b := newSpy()
+	m := mustNew(t, b, quiet(session.Options{}))
+	b.fail = map[string]error{"Apply": session.ErrNotFound, "Create": session.ErrExists}
+	s := m.NewSession()
+	s.Login("andrew")
+	if err := s.Commit(t.Context()); !errors.Is(err, session.ErrUnreadable) {
+		t.Errorf("Commit = %v, want ErrUnreadable", err)
+	}
+	if n := len(strings.Fields(b.took())); n > 30 {
+		t.Errorf("the login made %d calls", n)
+	}
+}
+
+// What another program has written to the index's own fields locks nobody out.
+func TestLoginWithAGarbledIndex(t *testing.T) {
+	for _, field := range []string{"seq", "ttl", "next"} {
+		for _, value := range []string{"", "x", "-1", "9007199254740991", "99999999999999999999"} {
+			b := newSpy()
+			m := mustNew(t, b, quiet(session.Options{}))
+			var indexID string
+			b.before = map[string]func(string){"Apply": func(id string) { indexID = id }}
+			first, second := m.NewSession(), m.NewSession()
+			first.Login("andrew")
+			if err := first.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Backend.Apply(t.Context(), indexID, backend.Patch{Set: map[string]string{field: value}}); err != nil {
+				t.Fatal(err)
+			}
+			second.Login("andrew")
+			if err := second.Commit(t.Context()); err != nil {
+				t.Errorf("%s = %q: Commit = %v", field, value, err)
+			}
+			if all, err := m.Sessions(t.Context(), "andrew"); len(all) != 2 || err != nil {
+				t.Errorf("%s = %q: Sessions = %d, %v; want both", field, value, len(all), err)
+			}
+		}
 	}
 }

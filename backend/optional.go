@@ -35,7 +35,9 @@ type Cacher interface {
 	Fresh() Backend
 }
 
-// Unwrapper is implemented by backends that wrap another one, to count its calls for example.
+// Unwrapper is implemented by backends that wrap another one and pass IDs and records on as they are, to count its calls
+// for example: what is found below is used past the wrapper. One that changes them implements Pinger, Scanner and
+// Cacher itself, and its Fresh wraps what the Fresh below returns.
 type Unwrapper interface {
 	// Unwrap returns the backend below.
 	Unwrap() Backend

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -118,8 +119,24 @@ func (c client) deleteFails(id string, want error) {
 
 // check fails the case if a method did not return the error want.
 func (c client) check(method string, got, want error) {
+	c.one(method, got)
 	if !errors.Is(got, want) {
 		c.tr.failf("%s returned another error, mismatch (-want +got):\n  - %s\n  + %s", method, showError(want), showError(got))
+	}
+}
+
+// one expects an error to be one of the contract's at most: which one it is decides what a Manager does.
+func (c client) one(method string, got error) {
+	var are []string
+	for _, err := range []error{
+		backend.ErrNotFound, backend.ErrExists, backend.ErrConflict, backend.ErrCounter, backend.ErrUnreadable, backend.ErrNotReplicated,
+	} {
+		if errors.Is(got, err) {
+			are = append(are, showError(err))
+		}
+	}
+	if len(are) > 1 {
+		c.tr.failf("%s returned an error that is %s at once: %q", method, strings.Join(are, " and "), got)
 	}
 }
 

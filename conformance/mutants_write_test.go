@@ -208,6 +208,17 @@ var applyMutants = []mutant{
 		}),
 	},
 	{
+		name:  "a refusal is all refusals at once",
+		kills: []string{"ApplyPrecedence"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if errors.Is(err, backend.ErrNotFound) || errors.Is(err, backend.ErrConflict) || errors.Is(err, backend.ErrCounter) {
+				err = errors.Join(backend.ErrNotFound, backend.ErrConflict, backend.ErrCounter)
+			}
+			return rec, err
+		}),
+	},
+	{
 		name:  "a durable Apply replies nothing",
 		kills: []string{"ApplyDurable"},
 		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
