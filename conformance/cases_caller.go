@@ -135,6 +135,8 @@ var contextCases = []testCase{
 				c.loadFails(none, ended.Err())
 				for _, p := range everyPatch() {
 					c.applyFails(id, p, ended.Err())
+					p.Durable = true
+					c.applyFails(id, p, ended.Err())
 				}
 				c.applyFails(none, backend.Patch{}, ended.Err())
 				c.deleteFails(id, ended.Err())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -297,6 +298,13 @@ func (tr *trial) wantScan(live, dead map[string]bool) {
 	for id := range dead {
 		if seen[id] {
 			tr.failf("Scan yielded %s, which is gone", showID(id))
+		}
+	}
+	for id := range live {
+		for other := range seen { // that of another case does not hold an ID of this one
+			if _, ok := live[other]; !ok && len(id) > 8 && strings.Contains(other, id) {
+				tr.failf("Scan yielded %q, which is no record's ID", other)
+			}
 		}
 	}
 }

@@ -205,6 +205,8 @@ var removeCases = []testCase{
 				{Remove: true, If: fields{"a": "1"}, Has: []string{"a", "none"}},
 			} {
 				t.applyFails(id, p, backend.ErrConflict)
+				p.Durable = true
+				t.applyFails(id, p, backend.ErrConflict)
 				t.wantFields(id, fields{"a": "1"})
 			}
 			t.apply(id, backend.Patch{Remove: true, If: fields{"a": "1", "none": ""}, Has: []string{"a"}})

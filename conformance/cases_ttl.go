@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -196,7 +197,7 @@ var ttlCases = []testCase{
 			var short, long []string
 			patches := []backend.Patch{
 				{}, {Load: true}, {If: fields{"a": "1"}}, {Has: []string{"a"}}, {Set: fields{"a": "1"}}, {Set: fields{"a": "1"}, Load: true},
-				{Delete: []string{"none"}}, {Add: map[string]int64{"n": 0}},
+				{Delete: []string{"none"}}, {Add: map[string]int64{"n": 0}}, {Set: fields{"a": "1"}, Durable: true},
 			}
 			for range patches {
 				short, long = append(short, t.expiring(2)), append(long, t.expiring(3))
@@ -289,7 +290,7 @@ var ttlCases = []testCase{
 		waits: true,
 		run: func(t *trial) {
 			// The same time to live again is a touch too.
-			extends(t, 2, []backend.Patch{{TTL: t.ttl(2)}, {TTL: t.ttl(2), Set: fields{"a": "1"}}, {TTL: t.ttl(2), Load: true}})
+			extends(t, 2, []backend.Patch{{TTL: t.ttl(2)}, {TTL: t.ttl(2), Set: fields{"a": "1"}}, {TTL: t.ttl(2), Load: true}, {TTL: t.ttl(2), Durable: true}})
 		},
 	},
 	{
@@ -300,6 +301,7 @@ var ttlCases = []testCase{
 			extends(t, 2, []backend.Patch{
 				{Touch: true}, {Touch: true, Load: true}, {Touch: true, Set: fields{"a": "1"}}, {Touch: true, Delete: []string{"none"}},
 				{Touch: true, Add: map[string]int64{"n": 0}}, {Touch: true, If: fields{"a": "1"}, Has: []string{"n"}},
+				{Touch: true, Durable: true},
 			})
 		},
 	},
@@ -337,8 +339,9 @@ var ttlCases = []testCase{
 		waits: true,
 		run: func(t *trial) {
 			const day = 24 * time.Hour
+			const longest = math.MaxInt64 / time.Second * time.Second
 			ids := map[time.Duration][]string{}
-			for _, ttl := range []time.Duration{25 * day, 50 * day, 400 * day, 3650 * day} {
+			for _, ttl := range []time.Duration{25 * day, 50 * day, 400 * day, 3650 * day, 36500 * day, longest} {
 				created, changed := t.id(), t.expiring(1)
 				t.create(created, backend.Record{Fields: fields{"a": "1", "n": "1"}, TTL: ttl})
 				t.apply(changed, backend.Patch{TTL: ttl})

@@ -227,6 +227,19 @@ var scanMutants = []mutant{
 		},
 	},
 	{
+		name:  "Scan names keys that are no records",
+		kills: []string{"ScanNamesLive"},
+		target: scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {
+			return func(yield func(string, error) bool) {
+				for id, err := range c.Scan(ctx) {
+					if !yield(id, err) || err == nil && !yield("session:"+id+":fields", nil) {
+						return
+					}
+				}
+			}
+		}),
+	},
+	{
 		name:  "Scan names what has expired",
 		kills: []string{"ScanSkipsExpired"},
 		target: scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {

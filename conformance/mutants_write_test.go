@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -216,6 +217,44 @@ var applyMutants = []mutant{
 				err = errors.Join(backend.ErrNotFound, backend.ErrConflict, backend.ErrCounter)
 			}
 			return rec, err
+		}),
+	},
+	{
+		name:  "a durable Apply ignores the context",
+		kills: []string{"ContextEnded"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			if p.Durable {
+				ctx = context.WithoutCancel(ctx)
+			}
+			return c.Apply(ctx, id, p)
+		}),
+	},
+	{
+		name:  "a durable Remove ignores conditions",
+		kills: []string{"RemoveOnConditions"},
+		target: patching(func(p *backend.Patch) {
+			if p.Durable && p.Remove {
+				p.If, p.Has = nil, nil
+			}
+		}),
+	},
+	{
+		name:   "a durable Apply does not touch",
+		kills:  []string{"TouchCountsAgain"},
+		target: patching(func(p *backend.Patch) { p.Touch = p.Touch && !p.Durable }),
+	},
+	{
+		name:   "a durable Apply always touches",
+		kills:  []string{"ApplyDoesNotTouch"},
+		target: patching(func(p *backend.Patch) { p.Touch = p.Touch || p.Durable }),
+	},
+	{
+		name:  "no record lives beyond 2038",
+		kills: []string{"LongTTL"},
+		target: patching(func(p *backend.Patch) {
+			if time.Now().Unix()+int64(p.TTL/time.Second) > math.MaxInt32 {
+				p.TTL = time.Second
+			}
 		}),
 	},
 	{
