@@ -15,6 +15,8 @@
 //   - Neither side keeps or changes the other's maps: a backend copies what it is given, and what it returns
 //     belongs to the caller.
 //   - Field names and values are arbitrary bytes, empty values included. IDs are compared byte by byte.
+//   - A record may have 10 000 fields, and each part of a patch may name as many: the index of an owner has a field for
+//     each session.
 //   - A context that has ended before the call makes the call fail with the context's error, and nothing is
 //     written. A context that ends during the call ends the call as soon as the store's client allows. A
 //     backend that waits for a server bounds the time of every call by itself where ctx has no deadline.

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,12 +152,15 @@ var bytesCases = []testCase{
 	},
 	{
 		name: "ManyFields",
-		rule: ruleBytes,
+		rule: ruleSize,
 		run: func(t *trial) {
-			const n = 300
+			const n = 10_000 // Lua's unpack, and the variables of an SQL statement, have their limits below that
 			all, names, adds := numbered(n)
 			id := t.made(all)
 			t.wantFields(id, all)
+			last := fields{names[n-1]: "another"} // of those that are looked at in order, by name
+			t.applyFails(id, backend.Patch{If: with(all, last), Set: last}, backend.ErrConflict)
+			t.applyFails(id, backend.Patch{Has: append(slices.Clip(names), "none"), Set: last}, backend.ErrConflict)
 			sums := make(fields, n)
 			for name, v := range all {
 				sums[name] = v + "0"
@@ -235,6 +240,14 @@ func numbered(n int) (all fields, names []string, adds map[string]int64) {
 		names = append(names, name)
 	}
 	return all, names, adds
+}
+
+// with returns f with other values in the place of some.
+func with(f, others fields) fields {
+	both := make(fields, len(f))
+	maps.Copy(both, f)
+	maps.Copy(both, others)
+	return both
 }
 
 // distinct checks that each of ids, none of which is there yet, names a record of its own.

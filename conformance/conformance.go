@@ -52,7 +52,7 @@
 // A store that holds nothing that matters: the suite makes records under random IDs, and under some of one and
 // two characters, and deletes them at the end of each case, unless the case hangs. Cases leave one another
 // alone, so all targets may be clients of one server, with one key prefix; but two runs of the suite may not use
-// the same at the same time. There are up to 64 calls at once, records of 300 fields, and values of 64 KiB.
+// the same at the same time. There are up to 64 calls at once, records of 10 000 fields, and values of 64 KiB.
 //
 // [Target.Second] is a second client of the same data, as another process would have: one made with other
 // options, or a backend of another package that shares the layout. With it, the suite checks that each sees at

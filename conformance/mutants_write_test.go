@@ -456,6 +456,35 @@ var bytesMutants = []mutant{
 			return c.Create(ctx, id, rec)
 		}),
 	},
+	{
+		name:  "Apply fails on more than 8000 names",
+		kills: []string{"ManyFields"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			if len(p.If)+len(p.Has)+len(p.Set)+len(p.Delete)+len(p.Add) > 8000 {
+				return none, errors.New("too many results to unpack")
+			}
+			return c.Apply(ctx, id, p)
+		}),
+	},
+	{
+		name:   "names to delete past 8000 are dropped",
+		kills:  []string{"ManyFields"},
+		target: patching(func(p *backend.Patch) { p.Delete = p.Delete[:min(8000, len(p.Delete))] }),
+	},
+	{
+		name:   "conditions past 8000 are not looked at",
+		kills:  []string{"ManyFields"},
+		target: patching(func(p *backend.Patch) { p.Has = p.Has[:min(8000, len(p.Has))] }),
+	},
+	{
+		name:  "fields to set past 8000 are dropped",
+		kills: []string{"ManyFields"},
+		target: patching(func(p *backend.Patch) {
+			for _, name := range slices.Sorted(maps.Keys(p.Set))[min(8000, len(p.Set)):] {
+				delete(p.Set, name)
+			}
+		}),
+	},
 }
 
 func valid(s string) string     { return strings.ToValidUTF8(s, "\uFFFD") }

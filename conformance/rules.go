@@ -17,6 +17,7 @@ const (
 	ruleExpiry     = "A record whose time to live has passed is gone for every method at once, not when a sweep finds it."
 	ruleOwnership  = "Neither side keeps or changes the other's maps: a backend copies what it is given, and what it returns belongs to the caller."
 	ruleBytes      = "Field names and values are arbitrary bytes, empty values included."
+	ruleSize       = "A record may have 10 000 fields, and each part of a patch may name as many"
 	ruleIDs        = "IDs are compared byte by byte."
 	ruleContext    = "A context that has ended before the call makes the call fail with the context's error, and nothing is written."
 	ruleExists     = "If one is there already, it fails with ErrExists and leaves that one, and its remaining time to live, as they were."
