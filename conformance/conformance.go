@@ -61,13 +61,14 @@
 //
 // # Optional parts
 //
-// The cases for [backend.Scanner] and [backend.Pinger], named Scan and Ping, run if [backend.As] finds these in
-// Target.Backend, and are skipped otherwise. So are the cases UnreadableStays and SessionUnreadable, unless
-// [Target.Plant] says how to store what is no record. A skipped case prints why.
+// The cases for [backend.Scanner], [backend.Pinger] and [backend.Cacher], named Scan, Ping, and Fresh and Cache, run if
+// [backend.As] finds these in Target.Backend, and are skipped otherwise. So are the cases UnreadableStays and
+// SessionUnreadable, unless [Target.Plant] says how to store what is no record. A skipped case prints why.
 //
 // What is not checked: what a backend does when its server fails, replies late or loses a reply, and whether a
 // durable change outlives a failover, since that takes the server's own tools. A backend with a local cache that
-// may be behind, as its documentation then says, passes with the cache off.
+// may be behind, as its documentation then says, passes with the cache off. With it on, the cases FreshReadsPast and
+// CacheReadsOwnWrites are for it; give them a Second, whose writes the cache does not know of.
 package conformance
 
 import (

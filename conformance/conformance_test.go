@@ -32,6 +32,9 @@ func TestCorrectBackendsPass(t *testing.T) {
 		{name: "Cacher", target: func(*testing.T) conformance.Target {
 			return conformance.Target{Backend: cacher{newMapBackend()}}
 		}},
+		{name: "Caching", target: func(*testing.T) conformance.Target {
+			return conformance.Target{Backend: newCaching(newMapBackend())}
+		}},
 		{name: "Complete", target: func(*testing.T) conformance.Target {
 			return newComplete().target()
 		}},
@@ -80,7 +83,7 @@ func TestNoCaseIsSkippedOnCompleteTarget(t *testing.T) {
 
 // What a target does not have is skipped, and nothing else.
 func TestPlainTargetSkipsOptionalCases(t *testing.T) {
-	optional := regexp.MustCompile(`^(Second|Scan|Ping|Unreadable|SessionIDs|SessionUnreadable)`)
+	optional := regexp.MustCompile(`^(Second|Scan|Ping|Fresh|Cache|Unreadable|SessionIDs|SessionUnreadable)`)
 	for _, c := range allCases() {
 		t.Run(c.Name, func(t *testing.T) {
 			o := conformance.Check(t, c.Name, time.Minute, func(*testing.T) conformance.Target {
@@ -143,8 +146,8 @@ func publicDoc(t *testing.T, dir string) string {
 	return strings.Join(strings.Fields(text.String()), " ")
 }
 
-// complete has all that a backend can have: it is a Scanner and a Pinger, below a wrapper, and holds garbage
-// that it cannot read.
+// complete has all that a backend can have: it is a Scanner, a Pinger and a Cacher, below a wrapper, and holds garbage
+// that it cannot read. Its cache is off.
 type complete struct {
 	*mapBackend
 	garbage map[string]bool
@@ -194,6 +197,8 @@ func (c *complete) Apply(ctx context.Context, id string, p backend.Patch) (backe
 }
 
 func (c *complete) Ping(ctx context.Context) error { return ctx.Err() }
+
+func (c *complete) Fresh() backend.Backend { return nil }
 
 func (c *complete) Scan(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {

@@ -46,6 +46,7 @@ func cases() []testCase {
 		secondCases,
 		modelCases,
 		optionalCases,
+		cacheCases,
 		expiryCases,
 		ttlCases,
 	)

@@ -1,0 +1,104 @@
+package conformance
+
+import (
+	"errors"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Cases about a local cache.
+
+var cacheCases = []testCase{
+	{
+		name: "FreshReadsPast",
+		rule: "Fresh returns a backend on the same records that reads past the cache, or nil if this one has none.",
+		run: func(t *trial) {
+			past := []client{t.fresh(t.cacher())}
+			if again, ok := backend.As[backend.Cacher](past[0].b); ok {
+				past = append(past, past[0].fresh(again))
+			}
+			other := t.other(past[0])
+			wantLoads := func(id string, want backend.Record) {
+				for _, c := range past {
+					c.wantLoad(id, want)
+				}
+				t.lookAt(id) // it may be in the cache from now on
+			}
+			id := t.id()
+			for range 2 {
+				other.create(id, record(fields{"n": "1"}))
+				wantLoads(id, record(fields{"n": "1"}))
+				other.apply(id, backend.Patch{Set: fields{"a": "1"}, Add: map[string]int64{"n": 1}, TTL: 2 * hour})
+				wantLoads(id, backend.Record{Fields: fields{"a": "1", "n": "2"}, TTL: 2 * hour})
+				other.apply(id, backend.Patch{Delete: []string{"a"}})
+				wantLoads(id, backend.Record{Fields: fields{"n": "2"}, TTL: 2 * hour})
+				other.delete(id)
+				for _, c := range past {
+					c.wantGone(id)
+				}
+			}
+		},
+	},
+	{
+		name: "CacheReadsOwnWrites",
+		rule: "The backend sees to it that a process reads its own writes, that an absent record is never cached",
+		run: func(t *trial) {
+			fresh := t.fresh(t.cacher())
+			id := t.id()
+			t.wantGone(id)
+			t.other(fresh).create(id, record(fields{"v": "0"}))
+			t.wantFields(id, fields{"v": "0"})
+			for i, c := range []client{fresh, t.client, fresh} {
+				v := fields{"v": itoa(i + 1)}
+				c.apply(id, backend.Patch{Set: v})
+				t.wantFields(id, v)
+				fresh.wantFields(id, v)
+			}
+			for _, c := range []client{fresh, t.client} {
+				c.delete(id)
+				t.wantGone(id)
+				fresh.wantGone(id)
+				c.create(id, record(fields{"v": c.name}))
+				t.wantFields(id, fields{"v": c.name})
+				fresh.wantFields(id, fields{"v": c.name})
+			}
+		},
+	},
+}
+
+// cacher returns the target's Cacher, or skips the case.
+func (tr *trial) cacher() backend.Cacher {
+	c, ok := backend.As[backend.Cacher](tr.target.Backend)
+	if !ok {
+		tr.skip("the backend is no backend.Cacher")
+	}
+	return c
+}
+
+// fresh returns what reads past the cache of c, whose Cacher is given: c itself where that says that there is none.
+func (c client) fresh(cacher backend.Cacher) client {
+	b := cacher.Fresh()
+	if b == nil {
+		c.tr.stepf("%sFresh() = nil: there is no cache", c.name)
+		return c
+	}
+	c.b, c.name = b, c.name+"Fresh()."
+	return c
+}
+
+// other returns the client of whose writes the cache knows least: the second one, or fresh where there is none.
+func (tr *trial) other(fresh client) client {
+	if tr.target.Second == nil {
+		return fresh
+	}
+	return tr.second
+}
+
+// lookAt loads what is or was under id, to have it in a cache. What comes back may be old.
+func (c client) lookAt(id string) {
+	rec, err := c.tryLoad(id)
+	c.tr.stepf("%sLoad(%s) = %s", c.name, showID(id), showResult(rec, err))
+	if !errors.Is(err, backend.ErrNotFound) {
+		c.check("Load", err, nil)
+	}
+}

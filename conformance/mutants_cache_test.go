@@ -1,0 +1,162 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/conformance"
+)
+
+// cacheFor is how long caching may be behind.
+const cacheFor = 50 * time.Millisecond
+
+// caching has a cache that knows of this client's writes alone.
+type caching struct {
+	backend.Backend
+	fresh func(*caching) backend.Backend // what Fresh returns
+
+	mu     sync.Mutex // held during calls, so that none caches what another is about to change
+	cache  map[string]loaded
+	absent bool // what is not there is cached too
+}
+
+// loaded is what Load returned, and when.
+type loaded struct {
+	rec backend.Record
+	err error
+	at  time.Time
+}
+
+func newCaching(b backend.Backend) *caching {
+	return &caching{Backend: b, cache: map[string]loaded{}, fresh: func(c *caching) backend.Backend { return past{c} }}
+}
+
+func (c *caching) Fresh() backend.Backend { return c.fresh(c) }
+
+func (c *caching) Load(ctx context.Context, id string) (backend.Record, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	if l, ok := c.cache[id]; ok && time.Since(l.at) < cacheFor {
+		return copyOf(l.rec), l.err
+	}
+	rec, err := c.Backend.Load(ctx, id)
+	if err == nil || c.absent && errors.Is(err, backend.ErrNotFound) {
+		c.cache[id] = loaded{copyOf(rec), err, time.Now()}
+	}
+	return rec, err
+}
+
+func (c *caching) Create(ctx context.Context, id string, rec backend.Record) error {
+	defer c.forget(id)()
+	return c.Backend.Create(ctx, id, rec)
+}
+
+func (c *caching) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	defer c.forget(id)()
+	return c.Backend.Apply(ctx, id, p)
+}
+
+func (c *caching) Delete(ctx context.Context, id string) error {
+	defer c.forget(id)()
+	return c.Backend.Delete(ctx, id)
+}
+
+// forget begins a write. The caller calls what it returns at the end.
+func (c *caching) forget(id string) func() {
+	c.mu.Lock()
+	delete(c.cache, id)
+	return c.mu.Unlock
+}
+
+// past reads past the cache.
+type past struct{ *caching }
+
+func (p past) Load(ctx context.Context, id string) (backend.Record, error) {
+	return p.Backend.Load(ctx, id)
+}
+
+// besides returns a target of a client with a cache, and of one that it does not know of.
+func besides(f func(*caching)) func(*complete) conformance.Target {
+	return func(c *complete) conformance.Target {
+		b := newCaching(c)
+		f(b)
+		return conformance.Target{Backend: unwrapper{b}, Second: c}
+	}
+}
+
+// A cache that is behind what another client has written passes the cases about caches.
+func TestCacheThatIsBehindPasses(t *testing.T) {
+	for _, name := range []string{"FreshReadsPast", "CacheReadsOwnWrites"} {
+		o := conformance.Check(t, name, time.Minute, func(*testing.T) conformance.Target {
+			return besides(func(*caching) {})(newComplete())
+		})
+		if o.Failure != "" || o.Skip != "" {
+			t.Errorf("%s: skipped = %q, failure = %s, want neither", name, o.Skip, o.Failure)
+		}
+	}
+}
+
+var cacheMutants = []mutant{
+	{
+		name:  "Fresh returns the one with the cache",
+		kills: []string{"FreshReadsPast"},
+		target: besides(func(c *caching) {
+			c.fresh = func(c *caching) backend.Backend { return c }
+		}),
+	},
+	{
+		name:  "Fresh returns nil, as if there were no cache",
+		kills: []string{"FreshReadsPast"},
+		target: besides(func(c *caching) {
+			c.fresh = func(*caching) backend.Backend { return nil }
+		}),
+	},
+	{
+		name:  "Fresh of what Fresh returned has the cache",
+		kills: []string{"FreshReadsPast"},
+		target: besides(func(c *caching) {
+			c.fresh = func(c *caching) backend.Backend { return cacherOf{past{c}, c} }
+		}),
+	},
+	{
+		name:  "Fresh loads alone, and writes nothing",
+		kills: []string{"CacheReadsOwnWrites"},
+		target: besides(func(c *caching) {
+			c.fresh = func(c *caching) backend.Backend { return loader{past{c}} }
+		}),
+	},
+	{
+		name:  "the cache does not know what was written through Fresh",
+		kills: []string{"CacheReadsOwnWrites"},
+		target: besides(func(c *caching) {
+			c.fresh = func(c *caching) backend.Backend { return c.Backend }
+		}),
+	},
+	{
+		name:   "what is not there is cached",
+		kills:  []string{"CacheReadsOwnWrites"},
+		target: besides(func(c *caching) { c.absent = true }),
+	},
+}
+
+// cacherOf is a backend whose Fresh returns another.
+type cacherOf struct {
+	backend.Backend
+	fresh backend.Backend
+}
+
+func (c cacherOf) Fresh() backend.Backend { return c.fresh }
+
+// loader is a backend for reading.
+type loader struct{ backend.Backend }
+
+func (loader) Apply(context.Context, string, backend.Patch) (backend.Record, error) {
+	return none, errors.ErrUnsupported
+}
