@@ -59,11 +59,11 @@ func (b *Backend) read(id string, p *backend.Patch) (backend.Record, error) {
 // read returns the record under id if the conditions of p hold, pinned if p asks for it. The caller holds the
 // lock, if only for reading.
 func (s *shard) read(hash uint32, id string, p *backend.Patch, now int64) (record, error) {
-	i, ok := s.live(hash, id, now)
+	at, ok := s.live(hash, id, now)
 	if !ok {
 		return record{}, backend.ErrNotFound
 	}
-	r := s.slots[i].record
+	r := s.table[at].record
 	if !r.view(len(p.If) + len(p.Has)).holds(p) {
 		return record{}, backend.ErrConflict
 	}
@@ -76,11 +76,11 @@ func (s *shard) read(hash uint32, id string, p *backend.Patch, now int64) (recor
 // change makes the changes of p. It returns the record as it then stands, pinned, if p asks for it, and the
 // new values of the counters. The caller holds the lock.
 func (s *shard) change(hash uint32, id string, p *backend.Patch, now int64) (record, map[string]string, error) {
-	i, ok := s.live(hash, id, now)
+	at, ok := s.live(hash, id, now)
 	if !ok {
 		return record{}, nil, backend.ErrNotFound
 	}
-	r := &s.slots[i].record
+	r := &s.table[at].record
 	v := r.view(len(p.If) + len(p.Has) + len(p.Add))
 	if !v.holds(p) {
 		return record{}, nil, backend.ErrConflict
@@ -92,14 +92,14 @@ func (s *shard) change(hash uint32, id string, p *backend.Patch, now int64) (rec
 	// Nothing fails from here on.
 	if p.Remove {
 		last := *r
-		s.remove(i)
+		s.remove(at)
 		return last, sums, nil
 	}
 	if p.TTL > 0 || len(p.Set) > 0 || len(p.Delete) > 0 || len(sums) > 0 {
 		r.change(p, sums)
 	}
 	if p.TTL > 0 || p.Touch {
-		s.reschedule(i, deadline(now, r.packed.ttl()))
+		s.reschedule(at, deadline(now, r.packed.ttl()))
 	}
 	if !p.Load {
 		return record{}, sums, nil
@@ -114,8 +114,8 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 	}
 	s, hash := b.shardOf(id)
 	s.mu.Lock()
-	if i, ok := s.find(hash, id); ok {
-		s.remove(i)
+	if at, ok := s.table.find(hash, id); ok {
+		s.remove(at)
 	}
 	b.unlock(s, b.now())
 	return nil

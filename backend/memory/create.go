@@ -29,11 +29,11 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 // create inserts r unless its ID is there, and reports false if there is no place. The caller holds the lock
 // of s.
 func (b *Backend) create(s *shard, hash uint32, r record, ttl time.Duration, now int64) (bool, error) {
-	if i, ok := s.find(hash, r.packed.id()); ok {
-		if s.deadline(i) > now {
+	if at, ok := s.table.find(hash, r.packed.id()); ok {
+		if s.deadline(at) > now {
 			return true, backend.ErrExists
 		}
-		s.remove(i)
+		s.remove(at)
 	}
 	if !b.reserve() {
 		return false, nil
@@ -105,7 +105,7 @@ func (b *Backend) evict(own, first *shard, second int64) (bool, error) {
 	if b.fail && first.queue[0].deadline > b.now() {
 		return false, ErrFull
 	}
-	first.take(first.queue[0].slot)
+	first.take(first.first())
 	return true, nil
 }
 

@@ -85,7 +85,7 @@ func TestEvictSeesWhatHasChanged(t *testing.T) {
 			if evicted != tt.want || err != nil {
 				t.Errorf("evict = %v, %v, want %v", evicted, err, tt.want)
 			}
-			if len(own.slots) != 1 {
+			if len(own.queue) != 1 {
 				t.Error("the other record is gone")
 			}
 		})

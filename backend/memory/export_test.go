@@ -3,6 +3,7 @@ package memory
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -43,7 +44,7 @@ func Room(b *Backend) int {
 	for i := range b.shards {
 		s := &b.shards[i]
 		s.mu.Lock()
-		room += max(cap(s.slots), cap(s.queue), len(s.table)*3/4)
+		room += max(cap(s.queue), len(s.table)*3/4)
 		s.mu.Unlock()
 	}
 	return room
@@ -55,8 +56,8 @@ func LargeFields(b *Backend, id string) (most int, ok bool) {
 	s, hash := b.shardOf(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i, ok := s.find(hash, id); ok && s.slots[i].large != nil {
-		return s.slots[i].large.most, true
+	if at, ok := s.table.find(hash, id); ok && s.table[at].large != nil {
+		return s.table[at].large.most, true
 	}
 	return 0, false
 }
@@ -71,12 +72,12 @@ func Check(b *Backend) error {
 		if err := s.check(); err != nil {
 			errs = append(errs, fmt.Errorf("shard %d: %w", i, err))
 		}
-		for _, slot := range s.slots {
-			if home, hash := b.shardOf(slot.packed.id()); home != s || hash != slot.hash {
-				errs = append(errs, fmt.Errorf("shard %d: %q does not belong here", i, slot.packed.id()))
+		for r := range s.table.records() {
+			if home, hash := b.shardOf(r.packed.id()); home != s || hash != r.hash {
+				errs = append(errs, fmt.Errorf("shard %d: %q does not belong here", i, r.packed.id()))
 			}
+			records++
 		}
-		records += len(s.slots)
 		s.mu.Unlock()
 	}
 	if b.Len() != records {
@@ -85,44 +86,57 @@ func Check(b *Backend) error {
 	return errors.Join(errs...)
 }
 
+// records returns the buckets that are in use.
+func (t table) records() iter.Seq2[*bucket, uint32] {
+	return func(yield func(*bucket, uint32) bool) {
+		for at := range t {
+			if t[at].pos != 0 && !yield(&t[at], uint32(at)) {
+				return
+			}
+		}
+	}
+}
+
 func (s *shard) check() error {
-	return errors.Join(s.checkTable(), s.checkQueue(), s.checkSlots())
+	return errors.Join(s.checkTable(), s.checkQueue(), s.checkRecords())
 }
 
 func (s *shard) checkTable() error {
-	if n := len(s.table); n&(n-1) != 0 || len(s.slots)*4 > n*3 {
-		return fmt.Errorf("table of %d buckets for %d records", n, len(s.slots))
+	records := len(s.queue)
+	if n := len(s.table); n&(n-1) != 0 || records*4 > n*3 || n > 2*minCap && n > records*11 {
+		return fmt.Errorf("table of %d buckets for %d records", n, records)
 	}
 	used := 0
-	for at, b := range s.table {
-		if b.ref == 0 {
-			continue
-		}
+	for r, at := range s.table.records() {
 		used++
-		if int(b.ref) > len(s.slots) || s.slots[b.ref-1].hash != b.hash {
-			return fmt.Errorf("bucket %d refers to the wrong slot %d", at, b.ref-1)
+		if found, ok := s.table.find(r.hash, r.packed.id()); !ok || found != at {
+			return fmt.Errorf("find of bucket %d = %d, %v", at, found, ok)
 		}
 	}
-	if used != len(s.slots) {
-		return fmt.Errorf("%d buckets in use for %d records", used, len(s.slots))
+	if used != records {
+		return fmt.Errorf("%d buckets in use for %d records", used, records)
 	}
-	for i := range s.slots {
-		if found, ok := s.find(s.slots[i].hash, s.slots[i].packed.id()); !ok || int(found) != i {
-			return fmt.Errorf("find of slot %d = %d, %v", i, found, ok)
+	for at := range s.table {
+		if b := &s.table[at]; b.pos == 0 && *b != (bucket{}) {
+			return fmt.Errorf("record %q is kept in an empty bucket", b.packed.id())
 		}
 	}
 	return nil
 }
 
 func (s *shard) checkQueue() error {
-	if len(s.queue) != len(s.slots) {
-		return fmt.Errorf("queue of %d for %d records", len(s.queue), len(s.slots))
+	if n := len(s.queue); n <= cap(s.queue)/4 && cap(s.queue) > minCap {
+		return fmt.Errorf("room for %d in the queue, %d in use", cap(s.queue), n)
+	}
+	seen := make([]bool, len(s.queue))
+	for r, at := range s.table.records() {
+		if int(r.pos) > len(seen) || seen[r.pos-1] || s.queue[r.pos-1].hash != r.hash {
+			return fmt.Errorf("bucket %d takes itself to be at %d in the queue", at, r.pos-1)
+		}
+		seen[r.pos-1] = true
 	}
 	due := int64(never)
 	for i, e := range s.queue {
-		if int(s.slots[e.slot].pos) != i {
-			return fmt.Errorf("slot %d is at %d in the queue, and takes itself to be at %d", e.slot, i, s.slots[e.slot].pos)
-		}
 		if parent := (i - 1) / children; i > 0 && s.queue[parent].deadline > e.deadline {
 			return fmt.Errorf("queue out of order at %d", i)
 		}
@@ -134,18 +148,10 @@ func (s *shard) checkQueue() error {
 	return nil
 }
 
-func (s *shard) checkSlots() error {
-	if len(s.slots) <= cap(s.slots)/4 && cap(s.slots) > minCap {
-		return fmt.Errorf("room for %d slots, %d in use", cap(s.slots), len(s.slots))
-	}
-	for _, unused := range s.slots[len(s.slots):cap(s.slots)] {
-		if unused != (slot{}) {
-			return fmt.Errorf("slot of %q is kept", unused.packed.id())
-		}
-	}
-	for i := range s.slots {
-		if err := s.slots[i].check(); err != nil {
-			return fmt.Errorf("record %q: %w", s.slots[i].packed.id(), err)
+func (s *shard) checkRecords() error {
+	for r := range s.table.records() {
+		if err := r.check(); err != nil {
+			return fmt.Errorf("record %q: %w", r.packed.id(), err)
 		}
 	}
 	return nil

@@ -8,79 +8,103 @@ type queue []entry
 
 type entry struct {
 	deadline int64
-	slot     uint32
+	hash     uint32 // finds the record's bucket, which says that its entry is this one
 }
 
 const children = 4
 
-// set puts e at position i.
-func (q queue) set(slots []slot, i int, e entry) {
+// moving is the position of a record whose entry is on its way.
+const moving = 1<<32 - 1
+
+// lift takes the entry at i out, for put to put it somewhere, and returns it with its record's bucket.
+func (q queue) lift(t table, i int) (entry, *bucket) {
+	b := &t[t.bucketOf(q[i].hash, i)]
+	b.pos = moving
+	return q[i], b
+}
+
+// put puts an entry that was lifted in at i.
+func (q queue) put(i int, e entry, b *bucket) {
 	q[i] = e
-	slots[e.slot].pos = uint32(i)
+	b.pos = uint32(i) + 1
+}
+
+// move moves the entry at from to i, where there is none.
+func (q queue) move(t table, from, i int) {
+	e, b := q.lift(t, from)
+	q.put(i, e, b)
 }
 
 // up moves the entry at i up to where it belongs.
-func (q queue) up(slots []slot, i int) {
-	e := q[i]
-	for i > 0 {
+func (q queue) up(t table, i int) {
+	if !q.early(i, q[i].deadline) {
+		return
+	}
+	e, b := q.lift(t, i)
+	for q.early(i, e.deadline) {
 		parent := (i - 1) / children
-		if q[parent].deadline <= e.deadline {
-			break
-		}
-		q.set(slots, i, q[parent])
+		q.move(t, parent, i)
 		i = parent
 	}
-	q.set(slots, i, e)
+	q.put(i, e, b)
+}
+
+// early reports whether an entry with this deadline belongs further up than i.
+func (q queue) early(i int, deadline int64) bool {
+	return i > 0 && q[(i-1)/children].deadline > deadline
 }
 
 // down moves the entry at i down to where it belongs.
-func (q queue) down(slots []slot, i int) {
-	e := q[i]
-	for {
-		first := i*children + 1
-		if first >= len(q) {
-			break
-		}
-		least := first
-		for c := first + 1; c < min(first+children, len(q)); c++ {
-			if q[c].deadline < q[least].deadline {
-				least = c
-			}
-		}
-		if q[least].deadline >= e.deadline {
-			break
-		}
-		q.set(slots, i, q[least])
-		i = least
+func (q queue) down(t table, i int) {
+	child := q.earlier(i, q[i].deadline)
+	if child == 0 {
+		return
 	}
-	q.set(slots, i, e)
+	e, b := q.lift(t, i)
+	for child != 0 {
+		q.move(t, child, i)
+		i = child
+		child = q.earlier(i, e.deadline)
+	}
+	q.put(i, e, b)
+}
+
+// earlier returns the earliest of the children of the entry at i if an entry with this deadline belongs below it, and
+// else 0.
+func (q queue) earlier(i int, deadline int64) int {
+	least, first := 0, i*children+1
+	for c := first; c < min(first+children, len(q)); c++ {
+		if q[c].deadline < deadline {
+			least, deadline = c, q[c].deadline
+		}
+	}
+	return least
 }
 
 // fix gives the entry at i a new deadline.
-func (q queue) fix(slots []slot, i int, deadline int64) {
+func (q queue) fix(t table, i int, deadline int64) {
 	before := q[i].deadline
 	q[i].deadline = deadline
 	if deadline < before {
-		q.up(slots, i)
+		q.up(t, i)
 	} else if deadline > before {
-		q.down(slots, i)
+		q.down(t, i)
 	}
 }
 
-// remove takes the entry at i out and returns the shorter queue.
-func (q queue) remove(slots []slot, i int) queue {
+// remove takes the entry at i out, whose record has left the table, and returns the shorter queue.
+func (q queue) remove(t table, i int) queue {
 	last := len(q) - 1
-	moved := q[last]
-	q = q[:last]
 	if i == last {
-		return q
+		return q[:last]
 	}
 	gone := q[i].deadline
-	q.set(slots, i, moved)
-	if moved.deadline < gone {
-		q.up(slots, i)
+	q.move(t, last, i)
+	q = q[:last]
+	if q[i].deadline < gone {
+		q.up(t, i)
 	} else {
-		q.down(slots, i)
+		q.down(t, i)
 	}
 	return q
 }

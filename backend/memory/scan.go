@@ -6,8 +6,11 @@ import (
 	"strings"
 )
 
-// scanMax is how many records Scan looks at under one hold of a shard's lock.
+// scanMax is how many homes of records Scan looks at under one hold of a shard's lock.
 const scanMax = 256
+
+// hashes is how many hashes there are.
+const hashes = 1 << 32
 
 // Scan implements [backend.Scanner]. It holds no lock while it yields, so the loop may call the backend. It
 // sees an end of ctx before every few hundred IDs.
@@ -15,14 +18,13 @@ func (b *Backend) Scan(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		ids := make([]string, 0, scanMax)
 		for i := range b.shards {
-			// From the last slot to the first: a removal moves the last slot into the gap, so a record that
-			// was not reached yet never moves to where Scan has been.
-			for end := -1; end != 0; {
+			// By hash, which a record keeps wherever it is moved to meanwhile.
+			for from := uint64(0); from < hashes; {
 				if err := ctx.Err(); err != nil {
 					yield("", err)
 					return
 				}
-				ids, end = b.scanPart(&b.shards[i], ids[:0], end)
+				ids, from = b.scanPart(&b.shards[i], ids[:0], from)
 				for _, id := range ids {
 					// The copy lets go of the record that the ID is a part of.
 					if !yield(strings.Clone(id), nil) {
@@ -34,21 +36,38 @@ func (b *Backend) Scan(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// scanPart appends the IDs of the live records in the scanMax slots before end, or in the last ones if end is
-// negative, and returns where to go on.
-func (b *Backend) scanPart(s *shard, ids []string, end int) ([]string, int) {
+// scanPart appends the IDs of live records whose hash is at least from, and returns from which hash on to go on.
+func (b *Backend) scanPart(s *shard, ids []string, from uint64) ([]string, uint64) {
 	s.mu.RLock()
 	now := b.now()
-	if end < 0 || end > len(s.slots) {
-		end = len(s.slots)
-	}
-	start := max(0, end-scanMax)
-	for i := start; i < end; i++ {
-		if s.deadline(uint32(i)) > now {
-			ids = append(ids, s.slots[i].packed.id())
-		}
-	}
+	ids, to := s.scan(ids, from, now)
 	s.mu.RUnlock()
 	s.trySweep(now)
-	return ids, start
+	return ids, to
+}
+
+// scan is scanPart under the lock. It looks at scanMax homes, and at the buckets behind them into which
+// records with these homes may have come.
+func (s *shard) scan(ids []string, from uint64, now int64) ([]string, uint64) {
+	size := uint64(len(s.table))
+	if size == 0 {
+		return ids, hashes
+	}
+	perBucket := hashes / size
+	first := from / perBucket
+	end := min(first+scanMax, size)
+	to := end * perBucket
+	for at := first; at < first+size; at++ {
+		b := &s.table[at%size]
+		if b.pos == 0 {
+			if at >= end {
+				break
+			}
+			continue
+		}
+		if hash := uint64(b.hash); from <= hash && hash < to && s.queue[b.pos-1].deadline > now {
+			ids = append(ids, b.packed.id())
+		}
+	}
+	return ids, to
 }

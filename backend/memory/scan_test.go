@@ -108,7 +108,7 @@ func TestScanLeavesDeadlinesAlone(t *testing.T) {
 	})
 }
 
-// Whatever the loop itself creates, deletes and lets expire, and so however the slots move under the scan, all
+// Whatever the loop itself creates, deletes and lets expire, and so however the records move under the scan, all
 // that stays is yielded. The loop may call the backend: no lock is held.
 func TestScanYieldsWhatStaysWhileOthersComeAndGo(t *testing.T) {
 	for seed := range uint64(10) {
@@ -200,7 +200,7 @@ func TestScanYieldsWhatStaysUnderConcurrency(t *testing.T) {
 		wg   sync.WaitGroup
 		stop atomic.Bool
 	)
-	// Those that stay are spread over the slots.
+	// Those that stay are spread over the table.
 	for i, id := range stay {
 		create(t, b, come[2*i], time.Hour)
 		create(t, b, id, time.Hour)

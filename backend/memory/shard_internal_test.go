@@ -36,7 +36,7 @@ func TestShardStaysInOrder(t *testing.T) {
 				id := fmt.Sprint(rnd.IntN(150))
 				// Now many come, and now many go.
 				growing := step/500%2 == 0
-				i, ok := s.find(hashes[id], id)
+				i, ok := s.table.find(hashes[id], id)
 				if _, want := deadlines[id]; ok != want {
 					t.Fatalf("step %d: find(%q) = %v, want %v", step, id, ok, want)
 				}
@@ -56,11 +56,11 @@ func TestShardStaysInOrder(t *testing.T) {
 				if err := s.check(); err != nil {
 					t.Fatalf("step %d: %v", step, err)
 				}
-				if int(count.Load()) != len(deadlines) || len(s.slots) != len(deadlines) {
-					t.Fatalf("step %d: count is %d, with %d slots, want %d", step, count.Load(), len(s.slots), len(deadlines))
+				if int(count.Load()) != len(deadlines) || len(s.queue) != len(deadlines) {
+					t.Fatalf("step %d: count is %d, with %d in the queue, want %d", step, count.Load(), len(s.queue), len(deadlines))
 				}
 				for id, want := range deadlines {
-					if i, ok := s.find(hashes[id], id); !ok || s.deadline(i) != want {
+					if i, ok := s.table.find(hashes[id], id); !ok || s.deadline(i) != want {
 						t.Fatalf("step %d: %q is lost or has the wrong deadline", step, id)
 					}
 				}
@@ -71,10 +71,10 @@ func TestShardStaysInOrder(t *testing.T) {
 				if got := s.due.Load(); got != want {
 					t.Fatalf("deadline %d is %d, want %d", n, got, want)
 				}
-				s.take(s.queue[0].slot)
+				s.take(s.first())
 			}
-			if err := s.check(); err != nil || len(s.slots) > 0 {
-				t.Errorf("%d slots in the end, %v", len(s.slots), err)
+			if err := s.check(); err != nil || len(s.queue) > 0 {
+				t.Errorf("%d records in the end, %v", len(s.queue), err)
 			}
 		})
 	}
@@ -89,17 +89,17 @@ func TestSweepIsBounded(t *testing.T) {
 		s.insert(uint32(i), record{packed: pack(fmt.Sprint(i), 1, nil, 0)}, int64(i))
 	}
 	s.sweep(sweepMax / 2)
-	if got, want := len(s.slots), 3*sweepMax-sweepMax/2-1; got != want {
+	if got, want := len(s.queue), 3*sweepMax-sweepMax/2-1; got != want {
 		t.Errorf("%d records after a sweep that finds few, want %d", got, want)
 	}
-	was := len(s.slots)
+	was := len(s.queue)
 	s.sweep(1 << 40)
-	if got, want := len(s.slots), was-sweepMax; got != want {
+	if got, want := len(s.queue), was-sweepMax; got != want {
 		t.Errorf("%d records after a sweep that finds many, want %d", got, want)
 	}
 	s.mu.RLock()
 	s.trySweep(1 << 40)
-	if got, want := len(s.slots), was-sweepMax; got != want {
+	if got, want := len(s.queue), was-sweepMax; got != want {
 		t.Errorf("%d records after a sweep of a shard in use, want %d", got, want)
 	}
 	s.mu.RUnlock()

@@ -1,71 +1,84 @@
 package memory
 
-// bucket is one place of a shard's hash table, which is open-addressed with linear probing. Go's own map
-// would cost about five times as much a record, and never shrinks.
+import "math/bits"
+
+// table is a shard's hash table: open-addressed with linear probing, its size zero or a power of two. It holds the
+// records themselves, so that a read waits for the memory of one bucket and then for that of the record. The higher
+// a hash, the further back its record's home is, whatever the size: Scan goes through the table by hash.
+type table []bucket
+
+// bucket is one place of a table.
 type bucket struct {
+	record
 	hash uint32
-	ref  uint32 // the slot's index plus one; zero if the bucket is empty
+	pos  uint32 // of its entry in the queue, plus one; zero if the bucket is empty
 }
 
-// find returns the slot of the record under id, live or not.
-func (s *shard) find(hash uint32, id string) (uint32, bool) {
-	if len(s.table) == 0 {
+// home returns the bucket in which the search for hash begins.
+func (t table) home(hash uint32) uint32 {
+	return hash >> bits.LeadingZeros32(uint32(len(t)-1))
+}
+
+// find returns the bucket of the record under id, live or not.
+func (t table) find(hash uint32, id string) (uint32, bool) {
+	if len(t) == 0 {
 		return 0, false
 	}
-	mask := uint32(len(s.table) - 1)
-	for at := hash & mask; ; at = (at + 1) & mask {
-		b := s.table[at]
-		if b.ref == 0 {
+	mask := uint32(len(t) - 1)
+	for at := t.home(hash); ; at = (at + 1) & mask {
+		b := &t[at]
+		if b.pos == 0 {
 			return 0, false
 		}
-		if b.hash == hash && s.slots[b.ref-1].packed.id() == id {
-			return b.ref - 1, true
+		if b.hash == hash && b.packed.id() == id {
+			return at, true
 		}
 	}
 }
 
-// bucketOf returns the bucket that refers to slot i.
-func (s *shard) bucketOf(i uint32) uint32 {
-	mask := uint32(len(s.table) - 1)
-	at := s.slots[i].hash & mask
-	for s.table[at].ref != i+1 {
+// bucketOf returns the bucket of the record with this hash whose entry is at pos of the queue.
+func (t table) bucketOf(hash uint32, pos int) uint32 {
+	mask := uint32(len(t) - 1)
+	at := t.home(hash)
+	for t[at].pos != uint32(pos)+1 {
 		at = (at + 1) & mask
 	}
 	return at
 }
 
-// link makes slot i found by hash. There is an empty bucket: the table is never more than three quarters full.
-func (s *shard) link(hash, i uint32) {
-	mask := uint32(len(s.table) - 1)
-	at := hash & mask
-	for s.table[at].ref != 0 {
+// add puts b, which is not there, into an empty bucket. There is one: a table is never more than three quarters full.
+func (t table) add(b bucket) {
+	mask := uint32(len(t) - 1)
+	at := t.home(b.hash)
+	for t[at].pos != 0 {
 		at = (at + 1) & mask
 	}
-	s.table[at] = bucket{hash: hash, ref: i + 1}
+	t[at] = b
 }
 
-// unlink empties the bucket of slot i, and moves those after it back that would not be found past the gap.
-func (s *shard) unlink(i uint32) {
-	mask := uint32(len(s.table) - 1)
-	gap := s.bucketOf(i)
-	for at := (gap + 1) & mask; s.table[at].ref != 0; at = (at + 1) & mask {
-		home := s.table[at].hash & mask
-		if (at-home)&mask >= (at-gap)&mask {
-			s.table[gap] = s.table[at]
+// empty empties a bucket, and moves those after it back that would not be found past the gap.
+func (t table) empty(gap uint32) {
+	mask := uint32(len(t) - 1)
+	for at := (gap + 1) & mask; t[at].pos != 0; at = (at + 1) & mask {
+		if (at-t.home(t[at].hash))&mask >= (at-gap)&mask {
+			t[gap] = t[at]
 			gap = at
 		}
 	}
-	s.table[gap] = bucket{}
+	t[gap] = bucket{}
 }
 
-// rebuildTable makes a table of the size that the number of slots asks for.
-func (s *shard) rebuildTable() {
+// resized returns a table of the size that n records ask for, with those of t.
+func (t table) resized(n int) table {
 	size := minCap
-	for size*3 < len(s.slots)*4 {
+	for size*3 < n*4 {
 		size *= 2
 	}
-	s.table = make([]bucket, size)
-	for i := range s.slots {
-		s.link(s.slots[i].hash, uint32(i))
+	resized := make(table, size)
+	for i := range t {
+		if t[i].pos != 0 {
+			resized.add(t[i])
+		}
 	}
+	return resized
 }

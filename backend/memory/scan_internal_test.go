@@ -1,0 +1,82 @@
+package memory
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+)
+
+// The parts of a scan yield each record exactly once, though hashes collide, records overflow the table's end, and the
+// table is another between two parts.
+func TestScanPartsAreExact(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		records int
+		hash    func(rnd *rand.Rand) uint32
+	}{
+		{name: "none", records: 0},
+		{name: "one", records: 1, hash: (*rand.Rand).Uint32},
+		{name: "fewer than a part", records: scanMax / 2, hash: (*rand.Rand).Uint32},
+		{name: "many", records: 10 * scanMax, hash: (*rand.Rand).Uint32},
+		{name: "at the beginning", records: 3 * scanMax, hash: func(*rand.Rand) uint32 { return 0 }},
+		{name: "few at the beginning", records: scanMax / 2, hash: func(*rand.Rand) uint32 { return 0 }},
+		{name: "at the end", records: 3 * scanMax, hash: func(*rand.Rand) uint32 { return 1<<32 - 1 }},
+		{name: "few hashes", records: 3 * scanMax, hash: func(rnd *rand.Rand) uint32 { return rnd.Uint32N(7) * 613_566_756 }},
+		{name: "near the end", records: 3 * scanMax, hash: func(rnd *rand.Rand) uint32 { return 1<<32 - 1 - rnd.Uint32N(1<<22) }},
+	} {
+		for _, change := range []string{"", "grow", "shrink"} {
+			t.Run(tt.name+" "+change, func(t *testing.T) {
+				rnd := rand.New(rand.NewPCG(1, 2))
+				var count atomic.Int64
+				s := &shard{count: &count}
+				add := func(id string) {
+					count.Add(1)
+					s.insert(tt.hash(rnd), record{packed: pack(id, 1, nil, 0)}, 1)
+				}
+				var want []string
+				for i := range tt.records {
+					want = append(want, fmt.Sprint("stays-", i))
+					add(want[i])
+				}
+				if change == "shrink" {
+					for i := range 5 * tt.records {
+						add(fmt.Sprint("goes-", i))
+					}
+				}
+				var got []string
+				parts := 0
+				for from := uint64(0); from < hashes; parts++ {
+					was := from
+					if got, from = s.scan(got, from, 0); from <= was {
+						t.Fatalf("a part from %d on ends at %d", was, from)
+					}
+					switch {
+					case parts > 0:
+					case change == "grow":
+						for i := range 5 * tt.records {
+							add(fmt.Sprint("goes-", i))
+						}
+					case change == "shrink":
+						for {
+							i := slices.IndexFunc(s.table, func(b bucket) bool {
+								return b.pos != 0 && b.packed.id()[0] == 'g'
+							})
+							if i < 0 {
+								break
+							}
+							s.remove(uint32(i))
+						}
+					}
+				}
+				got = slices.DeleteFunc(got, func(id string) bool { return id[0] == 'g' })
+				slices.Sort(got)
+				slices.Sort(want)
+				if !slices.Equal(got, want) {
+					t.Errorf("%d IDs in %d parts, want each of %d once", len(got), parts, len(want))
+				}
+			})
+		}
+	}
+}
