@@ -118,11 +118,11 @@ var raceCases = []testCase{
 			id := t.made(fields{"v": "none"})
 			prev := "none"
 			for round := range 10 {
-				t.stepf("32 goroutines set v, each if it is %q", prev)
+				t.stepf("32 goroutines set v, each if it is %q; half of the patches are Durable", prev)
 				var winner atomic.Int64
 				t.parallel(32, func(i int, c client) error {
 					v := itoa(round) + "/" + itoa(i)
-					_, err := c.tryApply(id, backend.Patch{If: fields{"v": prev}, Set: fields{"v": v}})
+					_, err := c.tryApply(id, backend.Patch{If: fields{"v": prev}, Set: fields{"v": v}, Durable: durable(i)})
 					switch {
 					case errors.Is(err, backend.ErrConflict):
 						return nil
@@ -205,10 +205,11 @@ var raceCases = []testCase{
 		run: func(t *trial) {
 			for range 20 {
 				id := t.made(fields{"code": "1"})
-				t.stepf("16 goroutines remove %s", showID(id))
+				t.stepf("16 goroutines remove %s; half of the patches are Durable", showID(id))
 				var removed atomic.Int64
 				t.parallel(16, func(i int, c client) error {
-					rec, err := c.tryApply(id, backend.Patch{If: fields{"code": "1"}, Remove: true, Load: i%2 == 0})
+					p := backend.Patch{If: fields{"code": "1"}, Remove: true, Load: i%2 == 0, Durable: durable(i)}
+					rec, err := c.tryApply(id, p)
 					switch {
 					case errors.Is(err, backend.ErrNotFound):
 						return nil
@@ -261,6 +262,9 @@ var raceCases = []testCase{
 		},
 	},
 }
+
+// durable reports whether the patches of a goroutine are Durable: those of every client in half of its goroutines.
+func durable(i int) bool { return i/2%2 == 1 }
 
 // racingPatches returns changes that a record with a=1 takes any number of times.
 func racingPatches() []backend.Patch {

@@ -166,6 +166,37 @@ var raceMutants = []mutant{
 		}),
 	},
 	{
+		name:  "conditions of a durable patch are checked, then it is written",
+		kills: []string{"RaceConditionalWinner"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			if p.Durable {
+				if _, err := c.Apply(ctx, id, backend.Patch{If: p.If, Has: p.Has}); err != nil {
+					return none, err
+				}
+				p.If, p.Has = nil, nil
+			}
+			pause() // the others too, or one of them may have won before a check
+			return c.Apply(ctx, id, p)
+		}),
+	},
+	{
+		name:  "a durable Remove checks, then deletes",
+		kills: []string{"RaceRemoveOnce"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			if !p.Durable || !p.Remove {
+				pause() // or one of these may have won before a check
+				return c.Apply(ctx, id, p)
+			}
+			p.Remove = false
+			rec, err := c.Apply(ctx, id, p)
+			if err != nil {
+				return none, err
+			}
+			pause()
+			return rec, c.Delete(ctx, id)
+		}),
+	},
+	{
 		name:  "Touch writes the record back as it was read",
 		kills: []string{"RaceDeleteBeatsApply"},
 		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
