@@ -1,8 +1,10 @@
 // Package backend is the contract between session.Manager and the stores that keep its records.
 //
 // A backend keeps records under IDs. A record is a set of named fields and a time to live; it knows nothing
-// of cookies, users or sessions. Four methods are all there is to write, and the conformance package checks
-// every rule on this page:
+// of cookies, users or sessions. Four methods are all there is to write. The conformance package checks the rules
+// on this page, but for what takes the store's own tools: a server that fails, replies late or loses a reply, a
+// context that ends during a call, a durable change in a failover. The backends of this module prove these in tests
+// of their own, which docs/faults.md lists.
 //
 //   - Every call is atomic and linearizable per ID: calls on one ID, from however many processes, behave as
 //     if they had run one after the other.

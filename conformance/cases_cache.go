@@ -77,7 +77,9 @@ func (tr *trial) cacher() backend.Cacher {
 
 // fresh returns what reads past the cache of c, whose Cacher is given: c itself where that says that there is none.
 func (c client) fresh(cacher backend.Cacher) client {
+	back := c.tr.calling(func() string { return c.name + "Fresh()" })
 	b := cacher.Fresh()
+	back()
 	if b == nil {
 		c.tr.stepf("%sFresh() = nil: there is no cache", c.name)
 		return c
@@ -97,7 +99,7 @@ func (tr *trial) other(fresh client) client {
 // lookAt loads what is or was under id, to have it in a cache. What comes back may be old.
 func (c client) lookAt(id string) {
 	rec, err := c.tryLoad(id)
-	c.tr.stepf("%sLoad(%s) = %s", c.name, showID(id), showResult(rec, err))
+	c.tr.stepf("%s%s = %s", c.name, callLoad(id), showResult(rec, err))
 	if !errors.Is(err, backend.ErrNotFound) {
 		c.check("Load", err, nil)
 	}

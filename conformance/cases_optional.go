@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -235,7 +236,20 @@ func (tr *trial) scanner() backend.Scanner {
 	if !ok {
 		tr.skip("the backend is no backend.Scanner")
 	}
-	return s
+	return noted{s, tr}
+}
+
+// noted is a Scanner whose scans are noted as calls under way.
+type noted struct {
+	backend.Scanner
+	tr *trial
+}
+
+func (n noted) Scan(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		defer n.tr.calling(func() string { return "Scan()" })()
+		n.Scanner.Scan(ctx)(yield)
+	}
 }
 
 // wantPing expects Ping to return want, or skips the case if the target has no Pinger.
@@ -244,8 +258,9 @@ func (tr *trial) wantPing(ctx context.Context, want error) {
 	if !ok {
 		tr.skip("the backend is no backend.Pinger")
 	}
+	back := tr.calling(func() string { return "Ping()" })
 	err := p.Ping(ctx)
-	tr.progress.Add(1)
+	back()
 	if ctx.Err() != nil {
 		tr.stepf("Ping() with a context that has ended: %v = %s", ctx.Err(), showError(err))
 	} else {
@@ -259,7 +274,7 @@ const maxScan = 1 << 18
 
 // scan returns all that one scan yields. It tells so to each, unless that is nil or not ready.
 func (tr *trial) scan(ctx context.Context, each chan<- struct{}) (map[string]bool, error) {
-	s, _ := backend.As[backend.Scanner](tr.target.Backend)
+	s := tr.scanner()
 	seen := map[string]bool{}
 	var last error
 	n := 0
@@ -279,7 +294,6 @@ func (tr *trial) scan(ctx context.Context, each chan<- struct{}) (map[string]boo
 		default:
 		}
 	}
-	tr.progress.Add(1)
 	return seen, last
 }
 

@@ -16,7 +16,7 @@ import (
 // A client is a backend in a trial.
 //
 // Its methods write down each call as a step of the case and fail the case if something else comes back than
-// their name says, all but those that begin with "try": these only count the call, for use by goroutines.
+// their name says, all but those that begin with "try": these only note that the call is under way, for use by goroutines.
 type client struct {
 	tr   *trial
 	b    backend.Backend
@@ -31,22 +31,22 @@ func (c client) with(ctx context.Context) client {
 }
 
 func (c client) tryCreate(id string, rec backend.Record) error {
-	defer c.tr.progress.Add(1)
+	defer c.tr.calling(func() string { return c.name + callCreate(id, rec) })()
 	return c.b.Create(c.ctx, id, rec)
 }
 
 func (c client) tryLoad(id string) (backend.Record, error) {
-	defer c.tr.progress.Add(1)
+	defer c.tr.calling(func() string { return c.name + callLoad(id) })()
 	return c.b.Load(c.ctx, id)
 }
 
 func (c client) tryApply(id string, p backend.Patch) (backend.Record, error) {
-	defer c.tr.progress.Add(1)
+	defer c.tr.calling(func() string { return c.name + callApply(id, p) })()
 	return c.b.Apply(c.ctx, id, p)
 }
 
 func (c client) tryDelete(id string) error {
-	defer c.tr.progress.Add(1)
+	defer c.tr.calling(func() string { return c.name + callDelete(id) })()
 	return c.b.Delete(c.ctx, id)
 }
 
@@ -57,7 +57,7 @@ func (c client) create(id string, rec backend.Record) {
 // createFails expects Create to fail with want, or to succeed if that is nil.
 func (c client) createFails(id string, rec backend.Record, want error) {
 	err := c.tryCreate(id, rec)
-	c.tr.stepf("%sCreate(%s, %s) = %s", c.name, showID(id), showRecord(rec), showError(err))
+	c.tr.stepf("%s%s = %s", c.name, callCreate(id, rec), showError(err))
 	c.check("Create", err, want)
 }
 
@@ -75,7 +75,7 @@ func (c client) wantFields(id string, want fields) {
 // load expects Load to find a record.
 func (c client) load(id string) backend.Record {
 	rec, err := c.tryLoad(id)
-	c.tr.stepf("%sLoad(%s) = %s", c.name, showID(id), showResult(rec, err))
+	c.tr.stepf("%s%s = %s", c.name, callLoad(id), showResult(rec, err))
 	c.check("Load", err, nil)
 	return rec
 }
@@ -85,14 +85,14 @@ func (c client) wantGone(id string) { c.loadFails(id, backend.ErrNotFound) }
 
 func (c client) loadFails(id string, want error) {
 	rec, err := c.tryLoad(id)
-	c.tr.stepf("%sLoad(%s) = %s", c.name, showID(id), showResult(rec, err))
+	c.tr.stepf("%s%s = %s", c.name, callLoad(id), showResult(rec, err))
 	c.check("Load", err, want)
 }
 
 // apply expects Apply to succeed.
 func (c client) apply(id string, p backend.Patch) backend.Record {
 	rec, err := c.tryApply(id, p)
-	c.tr.stepf("%sApply(%s, %s) = %s", c.name, showID(id), showPatch(p), showResult(rec, err))
+	c.tr.stepf("%s%s = %s", c.name, callApply(id, p), showResult(rec, err))
 	c.check("Apply", err, nil)
 	return rec
 }
@@ -105,7 +105,7 @@ func (c client) wantApply(id string, p backend.Patch, want backend.Record) {
 
 func (c client) applyFails(id string, p backend.Patch, want error) {
 	rec, err := c.tryApply(id, p)
-	c.tr.stepf("%sApply(%s, %s) = %s", c.name, showID(id), showPatch(p), showResult(rec, err))
+	c.tr.stepf("%s%s = %s", c.name, callApply(id, p), showResult(rec, err))
 	c.check("Apply", err, want)
 }
 
@@ -113,7 +113,7 @@ func (c client) delete(id string) { c.deleteFails(id, nil) }
 
 func (c client) deleteFails(id string, want error) {
 	err := c.tryDelete(id)
-	c.tr.stepf("%sDelete(%s) = %s", c.name, showID(id), showError(err))
+	c.tr.stepf("%s%s = %s", c.name, callDelete(id), showError(err))
 	c.check("Delete", err, want)
 }
 

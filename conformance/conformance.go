@@ -1,4 +1,4 @@
-// Package conformance checks a [backend.Backend]: against every rule of package backend's documentation, and by
+// Package conformance checks a [backend.Backend]: against the rules of package backend's documentation, and by
 // what a session.Manager over it has promised.
 //
 // A backend's whole test is a function that makes one:
@@ -13,8 +13,9 @@
 //
 // Every case is a subtest of its own, and checks one rule. One that fails prints the rule that is broken in the
 // words of package backend or session, which is where to look for its context, the steps that were taken, what
-// was expected and seen, and the command that runs the case alone. A case that hangs fails with a dump of what
-// all goroutines do, and those after it run all the same. A panic fails its case only.
+// was expected and seen, and the command that runs the case alone. A case in which no call comes back for seven
+// seconds fails with the calls that it waits for and a dump of what all goroutines do, and those after it run all the
+// same, until five have. A panic fails its case only.
 //
 // Run the suite with the race detector too (go test -race): it finds a backend that goes on using the caller's
 // maps after a call, or that guards its own by too little, where no case can.

@@ -85,6 +85,16 @@ func Judge(t *testing.T, newTarget func(*testing.T) Target, f func(try int) (los
 	return o
 }
 
+// MaxStuck is how many cases may come to no end in a run.
+const MaxStuck = maxStuck
+
+// RunStalled runs all cases, in bubbles or not, each of which is watched for stall.
+func RunStalled(t *testing.T, stall time.Duration, bubble bool, newTarget func(*testing.T) Target) {
+	t.Helper()
+	s := suite{newTarget: newTarget, stall: stall, bubble: bubble}
+	s.all(t, slices.Concat(cases(), sessionCases()))
+}
+
 // Command is what a report says to run.
 func Command(test string) string { return command(test) }
 

@@ -262,7 +262,7 @@ func (w watched) Create(ctx context.Context, id string, rec backend.Record) (err
 	w.begin(call{method: "Create", id: id})
 	w.tr.own(id)
 	err = w.with(ctx).tryCreate(id, rec)
-	w.stepf("Create(%s, %s) = %s", showID(id), showRecord(rec), showError(err))
+	w.stepf("%s = %s", callCreate(id, rec), showError(err))
 	return err
 }
 
@@ -270,7 +270,7 @@ func (w watched) Load(ctx context.Context, id string) (rec backend.Record, err e
 	defer w.caught(&err)
 	w.begin(call{method: "Load", id: id})
 	rec, err = w.with(ctx).tryLoad(id)
-	w.stepf("Load(%s) = %s", showID(id), showResult(rec, err))
+	w.stepf("%s = %s", callLoad(id), showResult(rec, err))
 	return rec, err
 }
 
@@ -278,7 +278,7 @@ func (w watched) Apply(ctx context.Context, id string, p backend.Patch) (rec bac
 	defer w.caught(&err)
 	w.begin(call{method: "Apply", id: id, patch: p})
 	rec, err = w.with(ctx).tryApply(id, p)
-	w.stepf("Apply(%s, %s) = %s", showID(id), showPatch(p), showResult(rec, err))
+	w.stepf("%s = %s", callApply(id, p), showResult(rec, err))
 	return rec, err
 }
 
@@ -286,7 +286,7 @@ func (w watched) Delete(ctx context.Context, id string) (err error) {
 	defer w.caught(&err)
 	w.begin(call{method: "Delete", id: id})
 	err = w.with(ctx).tryDelete(id)
-	w.stepf("Delete(%s) = %s", showID(id), showError(err))
+	w.stepf("%s = %s", callDelete(id), showError(err))
 	return err
 }
 

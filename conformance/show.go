@@ -83,6 +83,18 @@ func showPatch(p backend.Patch) string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
+func callCreate(id string, rec backend.Record) string {
+	return "Create(" + showID(id) + ", " + showRecord(rec) + ")"
+}
+
+func callLoad(id string) string { return "Load(" + showID(id) + ")" }
+
+func callApply(id string, p backend.Patch) string {
+	return "Apply(" + showID(id) + ", " + showPatch(p) + ")"
+}
+
+func callDelete(id string) string { return "Delete(" + showID(id) + ")" }
+
 func showError(err error) string {
 	for _, s := range []struct {
 		err  error
@@ -94,6 +106,7 @@ func showError(err error) string {
 		{backend.ErrConflict, "ErrConflict"},
 		{backend.ErrCounter, "ErrCounter"},
 		{backend.ErrUnreadable, "ErrUnreadable"},
+		{backend.ErrNotReplicated, "ErrNotReplicated"},
 		{session.ErrTooManySessions, "ErrTooManySessions"},
 	} {
 		if errors.Is(err, s.err) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,10 @@ func sessionCases() []testCase {
 // stallLimit is how long a case may go without a call coming back from the backend.
 const stallLimit = 7 * time.Second
 
+// maxStuck is how many cases may come to no end before the others are not run: each takes stallLimit, and go test
+// gives all of them ten minutes.
+const maxStuck = 5
+
 // attempts is how often a case is tried that fails while the machine is too busy to judge it.
 const attempts = 4
 
@@ -81,6 +86,8 @@ type suite struct {
 	// mu is held while newTarget runs, and to the end of the case where that case moves a clock which
 	// others may share.
 	mu sync.Mutex
+
+	stuck atomic.Int64 // cases that came to no end
 }
 
 // all runs cases as subtests of t.
@@ -99,12 +106,21 @@ func (s *suite) all(t *testing.T, cases []testCase) {
 		}
 	}
 	wg.Wait()
+	if s.stuck.Load() >= maxStuck {
+		t.Errorf("%d cases came to no end; no other has been run after them", s.stuck.Load())
+	}
 }
 
 // run runs one case and reports to t.
 func (s *suite) run(t *testing.T, tc testCase) {
 	t.Helper()
+	if s.stuck.Load() >= maxStuck {
+		t.Skipf("not run: %d cases before it came to no end", s.stuck.Load())
+	}
 	v, ok := s.settle(t, tc)
+	if v.stuck {
+		s.stuck.Add(1)
+	}
 	switch {
 	case !ok: // newTarget has failed the test
 	case v.failure != "":
@@ -183,7 +199,7 @@ func (s *suite) watch(tr *trial, f func()) {
 		defer close(done)
 		defer func() {
 			if r := recover(); r != nil { // a bubble has found that it cannot end
-				tr.end(stuck("the case does not end, or leaves goroutines behind: %v", r))
+				tr.stuck("the case does not end, or leaves goroutines behind: %v", r)
 			}
 		}()
 		f()
@@ -209,18 +225,13 @@ func (s *suite) watch(tr *trial, f func()) {
 		}
 		switch {
 		case idle > ticks:
-			tr.end(stuck("the case hangs: no call has come back for %v", s.stall))
+			tr.stuck("the case hangs: no call has come back for %v", s.stall)
 			return
 		case busy > ticks*ticks:
-			tr.end(stuck("the case does not end: it has run for %v", ticks*s.stall))
+			tr.stuck("the case does not end: it has run for %v", ticks*s.stall)
 			return
 		}
 	}
-}
-
-// stuck returns the verdict on a case that does not come to its end.
-func stuck(format string, args ...any) verdict {
-	return verdict{stuck: true, failure: fmt.Sprintf(format, args...) + "\n\n" + stacks()}
 }
 
 // stacks returns what all goroutines are doing, or the first that fit.

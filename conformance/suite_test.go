@@ -64,11 +64,11 @@ func TestReportOfStuckCase(t *testing.T) {
 	for _, m := range stuckMutants {
 		t.Run(m.name, func(t *testing.T) {
 			want := map[string]string{
-				"a conflict leaves a mutex locked":         `(?s)^the case hangs: no call has come back for 250ms\n\ngoroutine .*sync\.\(\*Mutex\)\.Lock`,
-				"a conflict never gives its place back":    `(?s)^the case does not end, or leaves goroutines behind: deadlock: .*\[chan send \(durable\)`,
+				"a conflict leaves a mutex locked":         `(?s)^the case hangs: no call has come back for 250ms\n\ncalls that have not come back:\n    Apply\("c-\w+", \{.*\}\)\n\ngoroutine .*sync\.\(\*Mutex\)\.Lock`,
+				"a conflict never gives its place back":    `(?s)^the case does not end, or leaves goroutines behind: deadlock: .*\n\ncalls that have not come back:\n    Apply\("c-\w+", \{.*\}\)\n\n.*\[chan send \(durable\)`,
 				"Create panics on a record without fields": `(?s)^panic: assignment to entry in nil map\n\ngoroutine .*mutants_caller_test\.go`,
 				"a lost race panics":                       `(?s)^goroutine \d+: panic: record already exists\n\ngoroutine .*mutants_caller_test\.go`,
-				"a goroutine of the backend never ends":    `(?s)^the case does not end, or leaves goroutines behind: deadlock: .*\[sleep \(durable\)`,
+				"a goroutine of the backend never ends":    `(?s)^the case does not end, or leaves goroutines behind: deadlock: .*\n\nall calls of the backend have come back\n\n.*\[sleep \(durable\)`,
 				"Scan never ends":                          `^Scan failed: a Scan has yielded 262144 times and goes on$`,
 			}[m.name]
 			stall := mutantStall
@@ -93,7 +93,7 @@ func TestStuckInRealTime(t *testing.T) {
 			o := conformance.CheckRealTime(t, m.kills[0], mutantStall, func(*testing.T) conformance.Target {
 				return m.target(newComplete())
 			})
-			want := regexp.MustCompile(`(?s)^the case hangs: no call has come back for 250ms\n\ngoroutine .*` + `conformance_test\..*\.Apply\(`)
+			want := regexp.MustCompile(`(?s)^the case hangs: no call has come back for 250ms\n\ncalls that have not come back:\n    Apply\("c-\w+", \{.*\}\)\n\ngoroutine .*` + `conformance_test\..*\.Apply\(`)
 			if !want.MatchString(o.Failure) {
 				t.Errorf("failure = %s\nwant a match of %s", o.Failure, want)
 			}

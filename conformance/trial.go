@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,6 +39,9 @@ type trial struct {
 	final  verdict
 	steps  []string
 	waited time.Duration
+
+	calls   map[int64]func() string // what they are, of those under way
+	callSeq int64
 }
 
 // A verdict is how a trial ended: well, if it is neither a failure nor skipped.
@@ -98,8 +103,7 @@ func (tr *trial) clean() {
 	defer func() { _ = recover() }() // the case has its verdict already, or the next will say it better
 	ctx := context.WithoutCancel(tr.ctx)
 	for _, id := range tr.recordIDs() {
-		_ = tr.b.Delete(ctx, id)
-		tr.progress.Add(1)
+		_ = tr.with(ctx).tryDelete(id)
 	}
 }
 
@@ -151,6 +155,49 @@ func (tr *trial) stepf(format string, args ...any) {
 	if !tr.ended {
 		tr.steps = append(tr.steps, fmt.Sprintf(format, args...))
 	}
+}
+
+// calling notes that a call of the backend is under way. The caller calls what it returns when it has come back.
+func (tr *trial) calling(what func() string) (back func()) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.callSeq++
+	n := tr.callSeq
+	if tr.calls == nil {
+		tr.calls = map[int64]func() string{}
+	}
+	tr.calls[n] = what
+	return func() {
+		tr.progress.Add(1)
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		delete(tr.calls, n)
+	}
+}
+
+// pending says which calls have not come back, in the order in which they were made.
+func (tr *trial) pending() string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if len(tr.calls) == 0 {
+		return "all calls of the backend have come back"
+	}
+	var b strings.Builder
+	b.WriteString("calls that have not come back:")
+	for i, n := range slices.Sorted(maps.Keys(tr.calls)) {
+		if i == maxList {
+			fmt.Fprintf(&b, "\n    … %d in all", len(tr.calls))
+			break
+		}
+		b.WriteString("\n    " + tr.calls[n]())
+	}
+	return b.String()
+}
+
+// stuck ends the case as one that does not come to its end.
+func (tr *trial) stuck(format string, args ...any) {
+	why := fmt.Sprintf(format, args...)
+	tr.end(verdict{stuck: true, failure: why + "\n\n" + tr.pending() + "\n\n" + stacks()})
 }
 
 // wait lets time pass: so many of what the case takes for a second.
