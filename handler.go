@@ -81,14 +81,13 @@ type exchange struct {
 	before http.Header // the response's header as it was before next, nil if empty
 	vary   [1]string   // memory for a line of the response's header
 
-	mu      sync.Mutex
-	asked   bool // for the session
-	begun   bool // the response has begun
-	session Session
-	loadErr error
-	failed  error // why it is the error handler's
-
+	mu        sync.Mutex
+	asked     bool        // for the session
+	begun     bool        // the response has begun
 	committed atomic.Bool // begin has nothing more to do, and failed does not change any more
+	session   Session
+	loadErr   error
+	failed    error // why it is the error handler's
 }
 
 // exchangeAndState are allocated together. The exchange itself holds a pointer only: it is what fmt prints of a

@@ -34,9 +34,9 @@ type state struct {
 	quiet  bool   // commits do not touch: it has been touched, or only peeked at
 	peeked bool   // nor does the rotation timer run
 	cached bool   // it may come from a local cache
-	left   string // the session that a login of this request has linked, which then was not there any more
 
-	presented bool // the request came with a cookie
+	presented bool   // the request came with a cookie
+	left      string // the session that a login of this request has linked, which then was not there any more
 	fields    map[string]string
 	ttl       time.Duration
 	meta
@@ -49,9 +49,9 @@ type state struct {
 // pending is what a Session has gathered and not stored yet.
 type pending struct {
 	dirty    map[string]struct{} // application fields that were set or deleted
+	owner    string
 	newTTL   bool
 	login    bool // give the session to owner, with a new token
-	owner    string
 	others   bool // the session is another owner's: it ends, and owner gets a new one
 	remember bool // by the longer timeouts
 	rotate   bool // a new token
