@@ -55,9 +55,9 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 	p.If[fieldCreated], p.If[fieldEpoch] = s.fields[fieldCreated], s.fields[fieldEpoch]
 	p.Has = mustHave[1:] // the first has its value among the conditions, which is not empty
 	if p.Set == nil {
-		p.Set = make(map[string]string, len(s.dirty)+1)
+		p.Set = make(map[string]string, len(s.dirty.all())+1)
 	}
-	for name := range s.dirty {
+	for _, name := range s.dirty.all() {
 		if v, ok := s.fields[name]; ok {
 			p.Set[name] = v
 		} else {

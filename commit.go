@@ -42,7 +42,7 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 	if s.sealed {
 		return 0, wrap("increment", s.id(), ErrCommitted)
 	}
-	if _, changed := s.dirty[name]; s.stored && !changed {
+	if s.stored && !s.dirty.has(name) {
 		return s.commit(ctx, name, delta)
 	}
 	// What the store holds is replaced anyway: the sum is known here.
@@ -208,7 +208,7 @@ func (s *Session) startOver(ctx context.Context, counter string, delta int64) er
 	if p.newTTL {
 		s.ttl = ttl
 	}
-	for name := range p.dirty {
+	for _, name := range p.dirty.all() {
 		if v, ok := fields[name]; ok {
 			s.put(name, v)
 		}
@@ -317,7 +317,7 @@ func (s *Session) checkSize(counter string) error {
 
 // grows reports whether a change sets one of the application's fields, or a counter.
 func (s *Session) grows(counter string) bool {
-	for name := range s.dirty {
+	for _, name := range s.dirty.all() {
 		if _, ok := s.fields[name]; ok && !reserved(name) {
 			return true
 		}

@@ -73,7 +73,7 @@ func (s *Session) refresh(ctx context.Context) error {
 	default:
 		return ErrNotFound
 	}
-	for name := range s.dirty {
+	for _, name := range s.dirty.all() {
 		if value, ok := s.fields[name]; ok {
 			rec.Fields[name] = value
 		} else {

@@ -48,7 +48,7 @@ type state struct {
 
 // pending is what a Session has gathered and not stored yet.
 type pending struct {
-	dirty    map[string]struct{} // application fields that were set or deleted
+	dirty    *names // application fields that were set or deleted
 	owner    string
 	newTTL   bool
 	login    bool // give the session to owner, with a new token
@@ -58,7 +58,7 @@ type pending struct {
 }
 
 func (p *pending) any() bool {
-	return len(p.dirty) > 0 || p.newTTL || p.login || p.remember || p.rotate
+	return len(p.dirty.all()) > 0 || p.newTTL || p.login || p.remember || p.rotate
 }
 
 // cookieChange is what a response has to do to the client's cookie.
@@ -178,9 +178,9 @@ func (s *Session) put(name, value string) {
 
 func (s *Session) markDirty(name string) {
 	if s.dirty == nil {
-		s.dirty = make(map[string]struct{})
+		s.dirty = new(names)
 	}
-	s.dirty[name] = struct{}{}
+	s.dirty.add(name)
 }
 
 // mayChange reports whether the application may write the field now, and remembers why not.
@@ -320,8 +320,7 @@ func (s *Session) Login(owner string) {
 // forget drops the application's fields that this request has not set.
 func (s *Session) forget() {
 	maps.DeleteFunc(s.fields, func(name, _ string) bool {
-		_, set := s.dirty[name]
-		return !set && (name == fieldLabel || !reserved(name))
+		return !s.dirty.has(name) && (name == fieldLabel || !reserved(name))
 	})
 }
 

@@ -25,7 +25,7 @@ func (s *Session) Take(ctx context.Context, name string) (value string, ok bool,
 	if s.err != nil {
 		return "", false, wrap("take", s.id(), s.err)
 	}
-	_, changed := s.dirty[name]
+	changed := s.dirty.has(name)
 	if _, ok := s.fields[name]; !ok && !changed {
 		if err := s.freshen(ctx); err != nil { // another machine may have set it
 			return "", false, err

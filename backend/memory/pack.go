@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/faeeb396/session/backend"
 )
 
 // packed is a record in one string: the ID, the time to live in nanoseconds, the number of fields, and for
@@ -23,21 +21,22 @@ func pack(id string, ttl time.Duration, fields map[string]string, size int) pack
 	return packed(w.String())
 }
 
-// repack returns r with the time to live ttl, the changes of p and the counters in sums: few at most.
-func repack(r packed, ttl time.Duration, p *backend.Patch, sums map[string]string) packed {
-	var array [few]string
-	changed := append(array[:0], p.Delete...)
-	for name := range p.Set {
-		changed = append(changed, name)
+// A field is one with its value.
+type field struct{ name, value string }
+
+// repack returns r with the time to live ttl, without the fields that deleted names, and with those in set: few at most.
+func repack(r packed, ttl time.Duration, deleted []string, set []field) packed {
+	stays := func(name string) bool {
+		return !slices.Contains(deleted, name) && !slices.ContainsFunc(set, func(f field) bool { return f.name == name })
 	}
-	for name := range sums {
-		changed = append(changed, name)
+	fields, size := len(set), 0
+	for _, f := range set {
+		size += textSize(f.name) + textSize(f.value)
 	}
-	fields, size := len(p.Set)+len(sums), sizeOf(p.Set)+sizeOf(sums)
 	for rest := r.fields(); rest != ""; {
 		name, after := text(rest)
 		after = skip(after)
-		if !slices.Contains(changed, name) {
+		if stays(name) {
 			fields, size = fields+1, size+len(rest)-len(after)
 		}
 		rest = after
@@ -47,13 +46,15 @@ func repack(r packed, ttl time.Duration, p *backend.Patch, sums map[string]strin
 	for rest := r.fields(); rest != ""; {
 		name, after := text(rest)
 		after = skip(after)
-		if !slices.Contains(changed, name) {
+		if stays(name) {
 			w.WriteString(rest[:len(rest)-len(after)])
 		}
 		rest = after
 	}
-	w.fields(p.Set)
-	w.fields(sums)
+	for _, f := range set {
+		w.text(f.name)
+		w.text(f.value)
+	}
 	return packed(w.String())
 }
 

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/faeeb396/session/backend"
 )
 
 func TestPackKeepsEverything(t *testing.T) {
@@ -53,9 +51,9 @@ func TestPackAllocatesOnce(t *testing.T) {
 	if got := testing.AllocsPerRun(100, func() { pack("id", time.Hour, fields, size) }); got > 1 {
 		t.Errorf("pack allocates %v times, want 1", got)
 	}
-	p := &backend.Patch{Set: map[string]string{"more": strings.Repeat("y", 500)}, Delete: []string{"username"}}
+	deleted, set := []string{"username"}, []field{{"more", strings.Repeat("y", 500)}}
 	r := pack("id", time.Hour, fields, size)
-	if got := testing.AllocsPerRun(100, func() { repack(r, time.Hour, p, nil) }); got > 1 {
+	if got := testing.AllocsPerRun(100, func() { repack(r, time.Hour, deleted, set) }); got > 1 {
 		t.Errorf("repack allocates %v times, want 1", got)
 	}
 }
@@ -91,10 +89,10 @@ func FuzzPack(f *testing.F) {
 			}
 		}
 		same(ttl)
-		p = repack(p, 7, &backend.Patch{Set: map[string]string{name3: value3}}, nil)
+		p = repack(p, 7, nil, []field{{name3, value3}})
 		fields[name3] = value3
 		same(7)
-		p = repack(p, -1, &backend.Patch{Delete: []string{name1, name3}}, map[string]string{name2: value3})
+		p = repack(p, -1, []string{name1, name3}, []field{{name2, value3}})
 		delete(fields, name1)
 		delete(fields, name3)
 		fields[name2] = value3

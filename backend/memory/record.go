@@ -3,6 +3,7 @@ package memory
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -56,9 +57,7 @@ func (r *record) change(p *backend.Patch, sums map[string]string) {
 	}
 	fresh := r.large == nil
 	if fresh {
-		small := len(r.packed)+sizeOf(p.Set)+sizeOf(sums) <= largeSize
-		if small && len(p.Set)+len(p.Delete)+len(sums) <= few {
-			r.packed = repack(r.packed, ttl, p, sums)
+		if len(p.Set)+len(p.Delete)+len(sums) <= few && r.repack(ttl, p, sums) {
 			return
 		}
 		r.large = newLarge(r.packed.toMap())
@@ -69,6 +68,23 @@ func (r *record) change(p *backend.Patch, sums map[string]string) {
 	} else if fresh || p.TTL > 0 {
 		r.packed = pack(r.packed.id(), ttl, nil, 0)
 	}
+}
+
+// repack makes the changes of p, which are few, in a record that is packed, and reports whether that may stay packed.
+func (r *record) repack(ttl time.Duration, p *backend.Patch, sums map[string]string) bool {
+	var array [few]field
+	set, size := array[:0], len(r.packed)
+	for _, fields := range [...]map[string]string{p.Set, sums} {
+		for name, value := range fields {
+			set = append(set, field{name, value})
+			size += textSize(name) + textSize(value)
+		}
+	}
+	if size > largeSize {
+		return false
+	}
+	r.packed = repack(r.packed, ttl, p.Delete, set)
+	return true
 }
 
 // view is a way to look fields up.
