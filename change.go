@@ -140,10 +140,6 @@ func (s *Session) privilege(c *change) {
 
 // landed takes over what the store now holds, and returns the counter's new value if the change had one.
 func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int64, error) {
-	maps.Copy(s.fields, c.patch.Set)
-	for _, name := range c.patch.Delete {
-		delete(s.fields, name)
-	}
 	var sum int64
 	var bad error
 	for name := range c.patch.Add {
@@ -158,7 +154,11 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 	if c.patch.TTL > 0 {
 		s.ttl = c.patch.TTL
 	}
-	if c.touch || c.timed || c.token != "" { // else no field was written that meta has
+	if c.touch || c.timed || c.token != "" { // else only what Set and Delete have done to s.fields was written
+		maps.Copy(s.fields, c.patch.Set)
+		for _, name := range c.patch.Delete {
+			delete(s.fields, name)
+		}
 		byPrevious := s.byPrevious && c.token == ""
 		s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl}, s.fields[fieldToken])
 		s.byPrevious = byPrevious
