@@ -12,7 +12,8 @@ import (
 // parallel requests exactly one gets the value, the others false. For messages that are to be shown once.
 //
 // The errors are those of Commit, ErrReserved, and ErrCommitted once the response has begun. If the outcome is
-// unknown, it is not tried again: the value may be gone. A handler answers the error itself, as that of Increment.
+// unknown, it is not tried again: the value may be gone. A value that was set in s, by a commit whose outcome is unknown,
+// counts as set again. A handler answers the error itself, as that of Increment.
 func (s *Session) Take(ctx context.Context, name string) (value string, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -82,6 +82,21 @@ func TestRecordChangesItsForm(t *testing.T) {
 	}
 }
 
+// What a change replaces does not count.
+func TestRewrittenFieldDoesNotMakeARecordLarge(t *testing.T) {
+	b := memory.New(nil)
+	fields := map[string]string{"data": strings.Repeat("v", memory.LargeSize*6/10)}
+	if err := b.Create(t.Context(), "id", backend.Record{TTL: time.Hour, Fields: fields}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Apply(t.Context(), "id", backend.Patch{Set: fields}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := memory.LargeFields(b, "id"); ok {
+		t.Errorf("a record of %d bytes is a map, want one of more than %d to be", len(fields["data"]), memory.LargeSize)
+	}
+}
+
 // A change of one field costs as much with 10 000 others as with few: it allocates the new texts, no more.
 func TestChangeOfLargeRecordCopiesNothing(t *testing.T) {
 	b := memory.New(nil)

@@ -25,7 +25,8 @@ func pack(id string, ttl time.Duration, fields map[string]string, size int) pack
 type field struct{ name, value string }
 
 // repack returns r with the time to live ttl, without the fields that deleted names, and with those in set: few at most.
-func repack(r packed, ttl time.Duration, deleted []string, set []field) packed {
+// It reports false if the fields are too large then.
+func repack(r packed, ttl time.Duration, deleted []string, set []field) (packed, bool) {
 	stays := func(name string) bool {
 		return !slices.Contains(deleted, name) && !slices.ContainsFunc(set, func(f field) bool { return f.name == name })
 	}
@@ -41,6 +42,9 @@ func repack(r packed, ttl time.Duration, deleted []string, set []field) packed {
 		}
 		rest = after
 	}
+	if size > largeSize {
+		return "", false
+	}
 	var w packer
 	w.header(r.id(), ttl, fields, size)
 	for rest := r.fields(); rest != ""; {
@@ -55,7 +59,7 @@ func repack(r packed, ttl time.Duration, deleted []string, set []field) packed {
 		w.text(f.name)
 		w.text(f.value)
 	}
-	return packed(w.String())
+	return packed(w.String()), true
 }
 
 // id returns the ID, which is a part of r.

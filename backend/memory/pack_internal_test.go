@@ -46,7 +46,7 @@ func TestPackKeepsEverything(t *testing.T) {
 
 // A packed record is exactly as large as was computed: a byte more would cost up to a size class.
 func TestPackAllocatesOnce(t *testing.T) {
-	fields := map[string]string{"username": "andrew", "text": strings.Repeat("x", 3000)}
+	fields := map[string]string{"username": "andrew", "text": strings.Repeat("x", 1400)}
 	size := sizeOf(fields)
 	if got := testing.AllocsPerRun(100, func() { pack("id", time.Hour, fields, size) }); got > 1 {
 		t.Errorf("pack allocates %v times, want 1", got)
@@ -89,13 +89,25 @@ func FuzzPack(f *testing.F) {
 			}
 		}
 		same(ttl)
-		p = repack(p, 7, nil, []field{{name3, value3}})
-		fields[name3] = value3
-		same(7)
-		p = repack(p, -1, []string{name1, name3}, []field{{name2, value3}})
-		delete(fields, name1)
-		delete(fields, name3)
-		fields[name2] = value3
-		same(-1)
+		repacked := func(ttl int64, deleted []string, set []field) {
+			t.Helper()
+			changed, ok := repack(p, time.Duration(ttl), deleted, set)
+			for _, name := range deleted {
+				delete(fields, name)
+			}
+			for _, f := range set {
+				fields[f.name] = f.value
+			}
+			if large := sizeOf(fields) > largeSize; ok == large {
+				t.Errorf("repack reports %v for %d bytes", ok, sizeOf(fields))
+			}
+			p = changed
+			if !ok {
+				p = pack(id, time.Duration(ttl), fields, sizeOf(fields))
+			}
+			same(ttl)
+		}
+		repacked(7, nil, []field{{name3, value3}})
+		repacked(-1, []string{name1, name3}, []field{{name2, value3}})
 	})
 }

@@ -73,18 +73,17 @@ func (r *record) change(p *backend.Patch, sums map[string]string) {
 // repack makes the changes of p, which are few, in a record that is packed, and reports whether that may stay packed.
 func (r *record) repack(ttl time.Duration, p *backend.Patch, sums map[string]string) bool {
 	var array [few]field
-	set, size := array[:0], len(r.packed)
+	set := array[:0]
 	for _, fields := range [...]map[string]string{p.Set, sums} {
 		for name, value := range fields {
 			set = append(set, field{name, value})
-			size += textSize(name) + textSize(value)
 		}
 	}
-	if size > largeSize {
-		return false
+	changed, ok := repack(r.packed, ttl, p.Delete, set)
+	if ok {
+		r.packed = changed
 	}
-	r.packed = repack(r.packed, ttl, p.Delete, set)
-	return true
+	return ok
 }
 
 // view is a way to look fields up.

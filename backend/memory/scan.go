@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"iter"
+	"math/bits"
 	"strings"
 )
 
@@ -18,7 +19,8 @@ func (b *Backend) Scan(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		ids := make([]string, 0, scanMax)
 		for i := range b.shards {
-			// By hash, which a record keeps wherever it is moved to meanwhile.
+			// By hash, which a record keeps wherever it is moved to meanwhile, and by its lowest bit first: who
+			// deletes what is yielded thins a table evenly, so that what is left spreads over a smaller one.
 			for from := uint64(0); from < hashes; {
 				if err := ctx.Err(); err != nil {
 					yield("", err)
@@ -36,7 +38,8 @@ func (b *Backend) Scan(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// scanPart appends the IDs of live records whose hash is at least from, and returns from which hash on to go on.
+// scanPart appends the IDs of live records whose hash, its bits reversed, is at least from, and returns from where to go
+// on.
 func (b *Backend) scanPart(s *shard, ids []string, from uint64) ([]string, uint64) {
 	s.mu.RLock()
 	now := b.now()
@@ -46,28 +49,25 @@ func (b *Backend) scanPart(s *shard, ids []string, from uint64) ([]string, uint6
 	return ids, to
 }
 
-// scan is scanPart under the lock. It looks at scanMax homes, and at the buckets behind them into which
-// records with these homes may have come.
+// scan is scanPart under the lock. It looks at scanMax homes, and at the buckets behind each of them into which its
+// records may have come.
 func (s *shard) scan(ids []string, from uint64, now int64) ([]string, uint64) {
 	size := uint64(len(s.table))
 	if size == 0 {
 		return ids, hashes
 	}
-	perBucket := hashes / size
-	first := from / perBucket
+	perHome := hashes / size // in hashes with their bits reversed, in which a home is a range
+	first := from / perHome
 	end := min(first+scanMax, size)
-	to := end * perBucket
-	for at := first; at < first+size; at++ {
-		b := &s.table[at%size]
-		if b.pos == 0 {
-			if at >= end {
-				break
+	mask := uint32(size - 1)
+	for n := first; n < end; n++ {
+		home := bits.Reverse32(uint32(n * perHome))
+		for at := home; s.table[at].pos != 0; at = (at + 1) & mask {
+			b := &s.table[at]
+			if b.hash&mask == home && uint64(bits.Reverse32(b.hash)) >= from && s.queue[b.pos-1].deadline > now {
+				ids = append(ids, b.packed.id())
 			}
-			continue
-		}
-		if hash := uint64(b.hash); from <= hash && hash < to && s.queue[b.pos-1].deadline > now {
-			ids = append(ids, b.packed.id())
 		}
 	}
-	return ids, to
+	return ids, end * perHome
 }

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/faeeb396/session/backend"
 )
 
 // The parts of a scan yield each record exactly once, though hashes collide, records overflow the table's end, and the
@@ -78,5 +81,77 @@ func TestScanPartsAreExact(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Whoever deletes what Scan yields leaves a table in which records are found as fast as in any other.
+func TestDeletesInScanOrderLeaveNoCluster(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var count atomic.Int64
+	s := &shard{count: &count}
+	hash := make(map[string]uint32)
+	const records = DefaultMaxRecords / shardCount
+	for i := range records {
+		id := fmt.Sprint(i)
+		hash[id] = rnd.Uint32()
+		count.Add(1)
+		s.insert(hash[id], record{packed: pack(id, 1, nil, 0)}, 1)
+	}
+	var ids []string
+	for from := uint64(0); from < hashes; {
+		ids, from = s.scan(ids[:0], from, 0)
+		for _, id := range ids {
+			if len(s.queue) == 0 {
+				break
+			}
+			at, _ := s.table.find(hash[id], id)
+			s.remove(at)
+		}
+		wantNear(t, s)
+	}
+}
+
+// So do touches in the order of a scan, after which the cap takes the records in that order.
+func TestEvictionInScanOrderLeavesNoCluster(t *testing.T) {
+	const records = 12000
+	b := New(&Options{MaxRecords: records})
+	last := 0
+	create := func() {
+		for {
+			last++
+			if id := fmt.Sprint(last); b.shard(id) == &b.shards[0] {
+				if err := b.Create(t.Context(), id, backend.Record{TTL: time.Hour}); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+		}
+	}
+	for range records {
+		create()
+	}
+	for id := range b.Scan(t.Context()) {
+		if _, err := b.Apply(t.Context(), id, backend.Patch{Touch: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range records * 3 / 4 {
+		create()
+	}
+	wantNear(t, &b.shards[0])
+}
+
+// wantNear expects the records of a shard to lie a few buckets behind their homes, on average.
+func wantNear(t *testing.T, s *shard) {
+	t.Helper()
+	if len(s.queue) == 0 {
+		return
+	}
+	far, mask := 0, uint32(len(s.table)-1)
+	for b, at := range s.table.records() {
+		far += int((at - s.table.home(b.hash)) & mask)
+	}
+	if got := far / len(s.queue); got > 16 {
+		t.Fatalf("%d records in %d buckets lie %d behind their homes on average, want a few", len(s.queue), len(s.table), got)
 	}
 }

@@ -1,10 +1,7 @@
 package memory
 
-import "math/bits"
-
 // table is a shard's hash table: open-addressed with linear probing, its size zero or a power of two. It holds the
-// records themselves, so that a read waits for the memory of one bucket and then for that of the record. The higher
-// a hash, the further back its record's home is, whatever the size: Scan goes through the table by hash.
+// records themselves, so that a read waits for the memory of one bucket and then for that of the record.
 type table []bucket
 
 // bucket is one place of a table.
@@ -16,7 +13,7 @@ type bucket struct {
 
 // home returns the bucket in which the search for hash begins.
 func (t table) home(hash uint32) uint32 {
-	return hash >> bits.LeadingZeros32(uint32(len(t)-1))
+	return hash & uint32(len(t)-1)
 }
 
 // find returns the bucket of the record under id, live or not.
