@@ -41,7 +41,8 @@ var cacheCases = []testCase{
 	},
 	{
 		name: "CacheReadsOwnWrites",
-		rule: "The backend sees to it that a process reads its own writes, that an absent record is never cached",
+		rule: "The backend sees to it that a process reads its own writes, those included that it makes through the backend that " +
+			"Fresh returns, that an absent record is never cached, and that no record is older than its documentation states.",
 		run: func(t *trial) {
 			fresh := t.fresh(t.cacher())
 			id := t.id()

@@ -75,11 +75,11 @@ var raceCases = []testCase{
 		run: func(t *trial) {
 			const routines, each = 50, 20
 			id := t.made(fields{"other": "x"})
-			t.stepf("%d goroutines add 1 to a counter %d times each", routines, each)
+			t.stepf("%d goroutines add 1 to a counter %d times each; half of the patches are Durable", routines, each)
 			var seen [routines*each + 1]atomic.Bool
-			t.parallel(routines, func(_ int, c client) error {
+			t.parallel(routines, func(i int, c client) error {
 				for range each {
-					rec, err := c.tryApply(id, backend.Patch{Add: map[string]int64{"n": 1}})
+					rec, err := c.tryApply(id, backend.Patch{Add: map[string]int64{"n": 1}, Durable: durable(i)})
 					if err != nil {
 						return fmt.Errorf("an Apply failed: %w", err)
 					}
@@ -99,13 +99,13 @@ var raceCases = []testCase{
 		run: func(t *trial) {
 			const n = 64
 			id := t.made(nil)
-			t.stepf("%d goroutines set a field each", n)
+			t.stepf("%d goroutines set a field each; half of the patches are Durable", n)
 			want := fields{}
 			for i := range n {
 				want["f"+itoa(i)] = itoa(i)
 			}
 			t.parallel(n, func(i int, c client) error {
-				_, err := c.tryApply(id, backend.Patch{Set: fields{"f" + itoa(i): itoa(i)}})
+				_, err := c.tryApply(id, backend.Patch{Set: fields{"f" + itoa(i): itoa(i)}, Durable: durable(i)})
 				return err
 			})
 			t.wantFields(id, want)
@@ -146,13 +146,13 @@ var raceCases = []testCase{
 		rule: ruleAtomic,
 		run: func(t *trial) {
 			id := t.made(fields{"a": "-", "b": "-", "x": "0", "y": "0"})
-			t.stepf("4 goroutines set a and b to the same, and add 1 to x and y; 4 others look")
+			t.stepf("4 goroutines set a and b to the same, and add 1 to x and y, two with Durable patches; 4 others look")
 			t.parallel(8, func(i int, c client) error {
 				for k := range 25 {
 					v := itoa(i) + "/" + itoa(k)
 					p := backend.Patch{Load: true}
 					if i%2 == 0 {
-						p.Set, p.Add = fields{"a": v, "b": v}, map[string]int64{"x": 1, "y": 1}
+						p.Set, p.Add, p.Durable = fields{"a": v, "b": v}, map[string]int64{"x": 1, "y": 1}, durable(i)
 					}
 					rec, err := c.tryApply(id, p)
 					if err == nil && i%2 == 1 && k%2 == 1 {
@@ -183,7 +183,7 @@ var raceCases = []testCase{
 		run: func(t *trial) {
 			for range 30 {
 				id := t.made(fields{"a": "1"})
-				t.stepf("one goroutine deletes %s, others apply to it meanwhile", showID(id))
+				t.stepf("one goroutine deletes %s, others apply to it meanwhile; half of the patches are Durable", showID(id))
 				var deleted atomic.Bool
 				t.parallel(8, func(i int, c client) error {
 					if i == 3 {
@@ -191,7 +191,9 @@ var raceCases = []testCase{
 						deleted.Store(true)
 						return err
 					}
-					return applyUntilGone(c, id, racingPatches()[i%len(racingPatches())], &deleted)
+					p := racingPatches()[i%len(racingPatches())]
+					p.Durable = durable(i)
+					return applyUntilGone(c, id, p, &deleted)
 				})
 				t.wantGone(id)
 				t.create(id, record(fields{"b": "1"}))
@@ -233,19 +235,19 @@ var raceCases = []testCase{
 		name: "RaceRemoveSeesAll",
 		rule: ruleReplyLoad,
 		run: func(t *trial) {
-			for range 20 {
+			for round := range 20 {
 				id := t.made(fields{"n": "0"})
-				t.stepf("one goroutine removes %s, others add to a counter meanwhile", showID(id))
+				t.stepf("one goroutine removes %s, others add to a counter meanwhile; half of the patches are Durable", showID(id))
 				var added atomic.Int64
 				var last backend.Record
 				t.parallel(8, func(i int, c client) error {
 					if i == 3 {
 						var err error
-						last, err = c.tryApply(id, backend.Patch{Remove: true, Load: true})
+						last, err = c.tryApply(id, backend.Patch{Remove: true, Load: true, Durable: durable(round)})
 						return err
 					}
 					for range 10 {
-						_, err := c.tryApply(id, backend.Patch{Add: map[string]int64{"n": 1}})
+						_, err := c.tryApply(id, backend.Patch{Add: map[string]int64{"n": 1}, Durable: durable(i)})
 						if errors.Is(err, backend.ErrNotFound) {
 							return nil
 						}

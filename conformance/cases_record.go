@@ -159,7 +159,12 @@ var bytesCases = []testCase{
 			id := t.made(all)
 			t.wantFields(id, all)
 			last := fields{names[n-1]: "another"} // of those that are looked at in order, by name
-			t.applyFails(id, backend.Patch{If: with(all, last), Set: last}, backend.ErrConflict)
+			for i := range 20 {                   // and as often again, because a map has no order
+				wrong := fields{names[n-1-i]: "another"}
+				t.stepf("of %d conditions, that on %s does not hold", n, showFields(wrong))
+				t.applyFails(id, backend.Patch{If: with(all, wrong), Set: last}, backend.ErrConflict)
+			}
+			t.stepf("of %d names that are to be there, the last is not", n+1)
 			t.applyFails(id, backend.Patch{Has: append(slices.Clip(names), "none"), Set: last}, backend.ErrConflict)
 			sums := make(fields, n)
 			for name, v := range all {

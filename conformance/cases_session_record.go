@@ -134,6 +134,7 @@ var strangeCases = []testCase{
 			mine[other.login(t.owner()).ID()] = true
 			ended := map[string]bool{}
 			t.stepf("each session that IDs() yields is ended")
+			back := t.calling(func() string { return "Scan(), of IDs()" })
 			for id, err := range m.IDs(t.ctx) {
 				if err != nil || !isSession(id) {
 					t.failf("IDs yielded (%q, %v), want a session's ID", id, err)
@@ -143,6 +144,7 @@ var strangeCases = []testCase{
 					ended[id] = true
 				}
 			}
+			back()
 			if len(ended) != len(mine) {
 				t.failf("IDs did not yield %d of %d sessions", len(mine)-len(ended), len(mine))
 			}

@@ -14,8 +14,9 @@
 // Every case is a subtest of its own, and checks one rule. One that fails prints the rule that is broken in the
 // words of package backend or session, which is where to look for its context, the steps that were taken, what
 // was expected and seen, and the command that runs the case alone. A case in which no call comes back for seven
-// seconds fails with the calls that it waits for and a dump of what all goroutines do, and those after it run all the
-// same, until five have. A panic fails its case only.
+// seconds, also because the call takes longer, fails with the calls that it waits for and a dump of what all goroutines
+// do, and the next one runs all the same; after five such cases the suite stops, and skips the others. On a store that
+// cases share, one that hangs may be why the next does. A panic fails its case only.
 //
 // Run the suite with the race detector too (go test -race): it finds a backend that goes on using the caller's
 // maps after a call, or that guards its own by too little, where no case can.

@@ -67,30 +67,9 @@ var raceMutants = []mutant{
 		}),
 	},
 	{
-		name:  "a counter is read, added and written",
-		kills: []string{"RaceCountersSum"},
-		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
-			rec, err := c.Load(ctx, id)
-			if err != nil || len(p.Add) == 0 {
-				return c.Apply(ctx, id, p)
-			}
-			sums, ok := add(rec.Fields, p.Add)
-			if !ok {
-				return none, backend.ErrCounter
-			}
-			pause()
-			p = copyOfPatch(p)
-			p.Add, p.Set = nil, maps.Clone(p.Set)
-			if p.Set == nil {
-				p.Set = map[string]string{}
-			}
-			maps.Copy(p.Set, sums)
-			rec, err = c.Apply(ctx, id, p)
-			if err == nil && !p.Load {
-				rec.Fields = sums
-			}
-			return rec, err
-		}),
+		name:   "a counter is read, added and written",
+		kills:  []string{"RaceCountersSum"},
+		target: addingLate,
 	},
 	{
 		name:   "a record is read, changed and written as a whole",
@@ -130,24 +109,24 @@ var raceMutants = []mutant{
 		}),
 	},
 	{
-		name:  "the reply is read after the write",
-		kills: []string{"RaceAppliesWhole", "RaceRemoveSeesAll"},
-		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
-			if !p.Load {
-				return c.Apply(ctx, id, p)
-			}
-			p.Load = false
-			before, err := c.Load(ctx, id)
-			if err != nil {
-				return none, err
-			}
-			pause()
-			if _, err := c.Apply(ctx, id, p); err != nil || p.Remove {
-				return before, err
-			}
-			pause()
-			return c.Load(ctx, id)
-		}),
+		name:   "the reply is read after the write",
+		kills:  []string{"RaceAppliesWhole", "RaceRemoveSeesAll"},
+		target: replyingLate,
+	},
+	{
+		name:   "a counter is read, added and written, if the patch is durable",
+		kills:  []string{"RaceCountersSum"},
+		target: ifDurable(addingLate),
+	},
+	{
+		name:   "a record is read, changed and written as a whole, if the patch is durable",
+		kills:  []string{"RaceNoLostField", "RaceDeleteBeatsApply"},
+		target: ifDurable(rewritingWhole),
+	},
+	{
+		name:   "the reply is read after the write, if the patch is durable",
+		kills:  []string{"RaceAppliesWhole", "RaceRemoveSeesAll"},
+		target: ifDurable(replyingLate),
 	},
 	{
 		name:  "Remove checks, then deletes",
@@ -209,6 +188,62 @@ var raceMutants = []mutant{
 			return rec, err2
 		}),
 	},
+}
+
+// addingLate makes a target whose Apply reads counters, adds to them, and then writes the sums.
+var addingLate = applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	rec, err := c.Load(ctx, id)
+	if err != nil || len(p.Add) == 0 {
+		return c.Apply(ctx, id, p)
+	}
+	sums, ok := add(rec.Fields, p.Add)
+	if !ok {
+		return none, backend.ErrCounter
+	}
+	pause()
+	p = copyOfPatch(p)
+	p.Add, p.Set = nil, maps.Clone(p.Set)
+	if p.Set == nil {
+		p.Set = map[string]string{}
+	}
+	maps.Copy(p.Set, sums)
+	rec, err = c.Apply(ctx, id, p)
+	if err == nil && !p.Load {
+		rec.Fields = sums
+	}
+	return rec, err
+})
+
+// replyingLate makes a target whose Apply writes, and then reads what it returns.
+var replyingLate = applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	if !p.Load {
+		return c.Apply(ctx, id, p)
+	}
+	p.Load = false
+	before, err := c.Load(ctx, id)
+	if err != nil {
+		return none, err
+	}
+	pause()
+	if _, err := c.Apply(ctx, id, p); err != nil || p.Remove {
+		return before, err
+	}
+	pause()
+	return c.Load(ctx, id)
+})
+
+// ifDurable makes a target that is a mutant's for durable patches, and right for all others.
+func ifDurable(mutant func(*complete) conformance.Target) func(*complete) conformance.Target {
+	return func(c *complete) conformance.Target {
+		broken := mutant(c).Backend
+		return applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			if p.Durable {
+				return broken.Apply(ctx, id, p)
+			}
+			pause() // or most of these are done before the first of the others
+			return c.Apply(ctx, id, p)
+		})(c)
+	}
 }
 
 // rewritingWhole makes a target whose Apply works on a copy, and then writes that back.

@@ -477,6 +477,15 @@ var bytesMutants = []mutant{
 		target: patching(func(p *backend.Patch) { p.Has = p.Has[:min(8000, len(p.Has))] }),
 	},
 	{
+		name:  "values past 8000 are not compared",
+		kills: []string{"ManyFields"},
+		target: patching(func(p *backend.Patch) {
+			for _, name := range slices.Sorted(maps.Keys(p.If))[min(8000, len(p.If)):] {
+				delete(p.If, name)
+			}
+		}),
+	},
+	{
 		name:  "fields to set past 8000 are dropped",
 		kills: []string{"ManyFields"},
 		target: patching(func(p *backend.Patch) {
