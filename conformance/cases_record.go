@@ -159,7 +159,7 @@ var bytesCases = []testCase{
 			id := t.made(all)
 			t.wantFields(id, all)
 			last := fields{names[n-1]: "another"} // of those that are looked at in order, by name
-			for i := range 20 {                   // and as often again, because a map has no order
+			for i := range 10 {                   // and more of them, because a map has no order
 				wrong := fields{names[n-1-i]: "another"}
 				t.stepf("of %d conditions, that on %s does not hold", n, showFields(wrong))
 				t.applyFails(id, backend.Patch{If: with(all, wrong), Set: last}, backend.ErrConflict)
