@@ -76,7 +76,8 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 // parallel requests one gives out a new token, and none takes a newer token for seen.
 func (s *Session) timer(c *change) {
 	renewal := s.m.opts.renewalDue(c.now, s.meta)
-	if !renewal && !s.firstSight() {
+	seen := s.firstSight() && s.cookie != setCookie // else this request has given the token out, to nobody yet
+	if !renewal && !seen {
 		return
 	}
 	stored := s.fields[fieldToken]

@@ -125,6 +125,24 @@ func TestClientThatNeverGotTheNewTokenIsGivenAnother(t *testing.T) {
 	})
 }
 
+// A handler that stores twice, the first time with the new token, has not seen the client present it.
+func TestSecondCommitDoesNotTakeTheNewTokenForSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ev := new(events)
+		_, br := rotating(t, newSpy(), ev)
+		time.Sleep(5 * time.Minute)
+		lost := br.with(br.cookie)
+		if w := lost.get("/count"); !setsCookie(w) {
+			t.Fatal("the token was not rotated")
+		}
+		time.Sleep(2 * time.Minute)
+		br.wantRead("with the token before, after its grace", "1", true)
+		if got := ev.kinds(); strings.Contains(got, string(session.EventReused)) {
+			t.Errorf("events %q: the client whose response was lost is taken for a thief", got)
+		}
+	})
+}
+
 func TestIdleClientThatNeverGotTheNewTokenStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, br := rotating(t, newSpy(), new(events))

@@ -78,9 +78,7 @@ func (tr *trial) cacher() backend.Cacher {
 
 // fresh returns what reads past the cache of c, whose Cacher is given: c itself where that says that there is none.
 func (c client) fresh(cacher backend.Cacher) client {
-	back := c.tr.calling(func() string { return c.name + "Fresh()" })
-	b := cacher.Fresh()
-	back()
+	b := c.tryFresh(cacher)
 	if b == nil {
 		c.tr.stepf("%sFresh() = nil: there is no cache", c.name)
 		return c

@@ -50,6 +50,11 @@ func (c client) tryDelete(id string) error {
 	return c.b.Delete(c.ctx, id)
 }
 
+func (c client) tryFresh(cacher backend.Cacher) backend.Backend {
+	defer c.tr.calling(func() string { return c.name + "Fresh()" })()
+	return cacher.Fresh()
+}
+
 func (c client) create(id string, rec backend.Record) {
 	c.createFails(id, rec, nil)
 }

@@ -251,7 +251,7 @@ func (w watched) Fresh() backend.Backend {
 		return nil
 	}
 	fresh := w.client
-	if fresh.b = c.Fresh(); fresh.b == nil {
+	if fresh.b = w.tryFresh(c); fresh.b == nil {
 		return nil
 	}
 	return watched{fresh, w.before}

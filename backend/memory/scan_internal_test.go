@@ -19,8 +19,9 @@ func TestScanPartsAreExact(t *testing.T) {
 		records int
 		hash    func(rnd *rand.Rand) uint32
 	}{
-		{name: "none", records: 0},
+		{name: "none", records: 0, hash: (*rand.Rand).Uint32},
 		{name: "one", records: 1, hash: (*rand.Rand).Uint32},
+		{name: "two at the beginning", records: 2, hash: func(*rand.Rand) uint32 { return 0 }},
 		{name: "fewer than a part", records: scanMax / 2, hash: (*rand.Rand).Uint32},
 		{name: "many", records: 10 * scanMax, hash: (*rand.Rand).Uint32},
 		{name: "at the beginning", records: 3 * scanMax, hash: func(*rand.Rand) uint32 { return 0 }},
@@ -29,7 +30,7 @@ func TestScanPartsAreExact(t *testing.T) {
 		{name: "few hashes", records: 3 * scanMax, hash: func(rnd *rand.Rand) uint32 { return rnd.Uint32N(7) * 613_566_756 }},
 		{name: "near the end", records: 3 * scanMax, hash: func(rnd *rand.Rand) uint32 { return 1<<32 - 1 - rnd.Uint32N(1<<22) }},
 	} {
-		for _, change := range []string{"", "grow", "shrink"} {
+		for _, change := range []string{"", "grow", "shrink", "shrink to a home for all"} {
 			t.Run(tt.name+" "+change, func(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(1, 2))
 				var count atomic.Int64
@@ -43,8 +44,13 @@ func TestScanPartsAreExact(t *testing.T) {
 					want = append(want, fmt.Sprint("stays-", i))
 					add(want[i])
 				}
-				if change == "shrink" {
-					for i := range 5 * tt.records {
+				shrinks := change != "" && change != "grow"
+				if shrinks {
+					more := 5 * tt.records
+					if change != "shrink" { // so that what was one part is less than a home afterwards
+						more = max(more, 20*scanMax)
+					}
+					for i := range more {
 						add(fmt.Sprint("goes-", i))
 					}
 				}
@@ -61,7 +67,7 @@ func TestScanPartsAreExact(t *testing.T) {
 						for i := range 5 * tt.records {
 							add(fmt.Sprint("goes-", i))
 						}
-					case change == "shrink":
+					case shrinks:
 						for {
 							i := slices.IndexFunc(s.table, func(b bucket) bool {
 								return b.pos != 0 && b.packed.id()[0] == 'g'
@@ -101,10 +107,10 @@ func TestDeletesInScanOrderLeaveNoCluster(t *testing.T) {
 	for from := uint64(0); from < hashes; {
 		ids, from = s.scan(ids[:0], from, 0)
 		for _, id := range ids {
-			if len(s.queue) == 0 {
-				break
+			at, ok := s.table.find(hash[id], id)
+			if !ok {
+				t.Fatalf("%q is not found", id)
 			}
-			at, _ := s.table.find(hash[id], id)
 			s.remove(at)
 		}
 		wantNear(t, s)
