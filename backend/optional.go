@@ -29,8 +29,8 @@ type Scanner interface {
 //
 // The backend sees to it that a process reads its own writes, those included that it makes through the backend that Fresh
 // returns, that an absent record is never cached, and that no record is older than its documentation states. The
-// session.Manager reads again, from the backend that
-// Fresh returns, before it turns anybody away on account of what Load returned.
+// session.Manager reads again, from the backend that Fresh returns, before it turns anybody away on account of what Load
+// returned.
 type Cacher interface {
 	// Fresh returns a backend on the same records that reads past the cache, or nil if this one has none.
 	Fresh() Backend

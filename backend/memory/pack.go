@@ -21,7 +21,7 @@ func pack(id string, ttl time.Duration, fields map[string]string, size int) pack
 	return packed(w.String())
 }
 
-// A field is one with its value.
+// field is a field of a record.
 type field struct{ name, value string }
 
 // repack returns r with the time to live ttl, without the fields that deleted names, and with those in set: few at most.
