@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/conformance"
@@ -27,7 +28,16 @@ var hanging = map[string]func(*complete) conformance.Target{
 	"Delete": alter(func(*complete) altered {
 		return altered{del: func(context.Context, string) error { select {} }}
 	}),
+	"Slow": alter(func(c *complete) altered {
+		return altered{load: func(ctx context.Context, id string) (backend.Record, error) {
+			time.Sleep(slowCall)
+			return c.Load(ctx, id)
+		}}
+	}),
 }
+
+// slowCall is how long a call of the slow target takes: much less than what a case is stopped for.
+const slowCall = 100 * time.Millisecond
 
 // hangsIn names a target of hanging, in the environment of the process that TestHangs starts.
 const hangsIn = "CONFORMANCE_TEST_HANGS"
@@ -37,6 +47,10 @@ const hangsIn = "CONFORMANCE_TEST_HANGS"
 func TestHangs(t *testing.T) {
 	if target, ok := hanging[os.Getenv(hangsIn)]; ok {
 		newTarget := func(*testing.T) conformance.Target { return target(newComplete()) }
+		if os.Getenv(hangsIn) == "Slow" {
+			t.Run("RealTime", func(t *testing.T) { conformance.RunStalled(t, time.Minute, false, newTarget) })
+			return
+		}
 		t.Run("RealTime", func(t *testing.T) { conformance.RunStalled(t, mutantStall, false, newTarget) })
 		t.Run("Bubble", func(t *testing.T) { conformance.RunStalled(t, mutantStall, true, newTarget) })
 		return
@@ -77,6 +91,34 @@ func TestHangs(t *testing.T) {
 				t.Logf("the output:\n%.20000s", text)
 			}
 		})
+	}
+}
+
+// Where calls come back, each after some time, the suite ends before go test ends it: what has failed is told.
+func TestEndsBeforeTheLimit(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHangs$", "-test.v", "-test.timeout=10s")
+	cmd.Env = append(os.Environ(), hangsIn+"=Slow")
+	out, err := cmd.CombinedOutput()
+	text := string(out)
+	skipped := strings.Count(text, "--- SKIP: TestHangs/RealTime/")
+	if skipped == 0 {
+		t.Error("all cases were run")
+	}
+	for _, want := range []string{
+		"the case has not ended, and go test's limit is near (-timeout)",
+		"not run: the suite has stopped because go test's limit is near (-timeout)",
+		fmt.Sprintf("stopped because go test's limit is near (-timeout); %d of %d cases were not run", skipped, len(allCases())),
+		"--- FAIL: TestHangs/RealTime",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the output does not tell %q", want)
+		}
+	}
+	if err == nil || strings.Contains(text, "panic: test timed out") {
+		t.Errorf("the test ended with %v, want a failure that is no panic", err)
+	}
+	if t.Failed() {
+		t.Logf("the output:\n%.20000s", text)
 	}
 }
 

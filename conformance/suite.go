@@ -70,9 +70,12 @@ func sessionCases() []testCase {
 // stallLimit is how long a case may go without a call coming back from the backend.
 const stallLimit = 7 * time.Second
 
-// maxStuck is how many cases may come to no end before the others are not run: each takes stallLimit, and go test
-// gives all of them ten minutes.
+// maxStuck is how many cases may come to no end before the others are not run: each takes stallLimit.
 const maxStuck = 5
+
+// reserve is the part of the time left until go test's limit, of so many, in which no case runs any more, but what has
+// failed is printed.
+const reserve = 10
 
 // attempts is how often a case is tried that fails while the machine is too busy to judge it.
 const attempts = 4
@@ -87,13 +90,19 @@ type suite struct {
 	// others may share.
 	mu sync.Mutex
 
+	limit time.Time // when the suite stops, so that go test does not stop it unheard; zero for never
+
 	stuck   atomic.Int64 // cases that came to no end
-	skipped atomic.Int64 // cases that were not run because of them
+	skipped atomic.Int64 // cases that were not run because of them, or after limit
 }
 
 // all runs cases as subtests of t.
 func (s *suite) all(t *testing.T, cases []testCase) {
 	t.Helper()
+	if deadline, ok := t.Deadline(); ok {
+		left := time.Until(deadline)
+		s.limit = deadline.Add(-left / reserve)
+	}
 	var wg sync.WaitGroup
 	for _, tc := range cases {
 		if !tc.waits || s.bubble {
@@ -107,17 +116,28 @@ func (s *suite) all(t *testing.T, cases []testCase) {
 		}
 	}
 	wg.Wait()
-	if s.stuck.Load() >= maxStuck {
-		t.Errorf("stopped after %d cases that came to no end; %d of %d cases were not run", s.stuck.Load(), s.skipped.Load(), len(cases))
+	if why := s.stopped(); why != "" && s.skipped.Load() > 0 {
+		t.Errorf("stopped %s; %d of %d cases were not run", why, s.skipped.Load(), len(cases))
 	}
+}
+
+// stopped returns why no more cases are run, or nothing.
+func (s *suite) stopped() string {
+	switch {
+	case s.stuck.Load() >= maxStuck:
+		return fmt.Sprintf("after %d cases that came to no end", s.stuck.Load())
+	case !s.limit.IsZero() && !time.Now().Before(s.limit):
+		return "because go test's limit is near (-timeout)"
+	}
+	return ""
 }
 
 // run runs one case and reports to t.
 func (s *suite) run(t *testing.T, tc testCase) {
 	t.Helper()
-	if s.stuck.Load() >= maxStuck {
+	if why := s.stopped(); why != "" {
 		s.skipped.Add(1)
-		t.Skipf("not run: %d cases before it came to no end", s.stuck.Load())
+		t.Skipf("not run: the suite has stopped %s", why)
 	}
 	v, ok := s.settle(t, tc)
 	if v.stuck {
@@ -209,10 +229,17 @@ func (s *suite) watch(tr *trial, f func()) {
 	const ticks = 8 // in the time that one call may take; a case may take as often as long
 	tick := time.NewTicker(s.stall / ticks)
 	defer tick.Stop()
+	var limit <-chan time.Time
+	if !s.limit.IsZero() {
+		limit = time.After(time.Until(s.limit))
+	}
 	last, idle, busy := int64(0), 0, 0
 	for {
 		select {
 		case <-done:
+			return
+		case <-limit:
+			tr.stuck("the case has not ended, and go test's limit is near (-timeout)")
 			return
 		case <-tick.C:
 		}
