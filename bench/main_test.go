@@ -151,6 +151,36 @@ func TestPromises(t *testing.T) {
 	}
 }
 
+// A round in which the time was over before it began has numbers all the same.
+func TestRoundWithoutTime(t *testing.T) {
+	all, err := contendersInMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeAll(all) })
+	var entrants []*entrant
+	for _, c := range all {
+		e, err := newEntrant(c, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entrants = append(entrants, e)
+	}
+	m := &meter{d: 0}
+	results, err := m.block(t.Context(), entrants, routeRead, 32, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := json.Marshal(results); err != nil {
+		t.Error(err)
+	}
+	for _, r := range results {
+		if r.Rate <= 0 || r.P50 <= 0 {
+			t.Errorf("%s: %+v, want requests", r.Contender, r)
+		}
+	}
+}
+
 // The whole program, as quickly as it goes: the JSON and the charts can be read again.
 func TestQuickRun(t *testing.T) {
 	startTestServer(t).stop() // or skip

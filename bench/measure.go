@@ -148,7 +148,8 @@ func once(j *jar) cookieSource {
 	}
 }
 
-// run sends requests for the time d, parallel at a time, or until there are no more cookies.
+// run sends requests for the time d, parallel at a time, or until there are no more cookies. Each worker sends one at
+// least: the time may be over before it has begun.
 func (m *meter) run(e *entrant, r route, parallel int, source cookieSource, d time.Duration, s *sample) error {
 	agents := e.take(parallel)
 	hists := make([]histogram, parallel)
@@ -160,7 +161,7 @@ func (m *meter) run(e *entrant, r route, parallel int, source cookieSource, d ti
 		group.run(func() error {
 			<-begin
 			value := w
-			for at := time.Now(); !stop.Load(); {
+			for at := time.Now(); ; {
 				cookie, ok := next()
 				if !ok {
 					return nil
@@ -179,8 +180,10 @@ func (m *meter) run(e *entrant, r route, parallel int, source cookieSource, d ti
 				now := time.Now()
 				hists[w].add(now.Sub(at))
 				at = now
+				if stop.Load() {
+					return nil
+				}
 			}
-			return nil
 		})
 	}
 	timer := time.AfterFunc(d, func() { stop.Store(true) })
