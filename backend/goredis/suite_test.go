@@ -97,7 +97,7 @@ func TestWithoutDeadline(t *testing.T) {
 	redissuite.WithoutDeadline(t, open)
 }
 
-func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open) }
+func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open, nil) }
 
 func TestTLS(t *testing.T) { redissuite.TLS(t, open) }
 

@@ -51,7 +51,7 @@
 //	ACL SETUSER app on >password ~session:* +hgetall +evalsha +eval +del +exists +hset +expire +hmget +hincrby +hdel +pttl +ping
 //
 // and +scan for Scan, which reads the names of all keys. The client also needs +client|tracking unless DisableCache
-// is set; on a cluster +cluster|slots (from Redis 8 on, +cluster|shards too), and +cluster|myid for Scan; with
+// is set; on a cluster +cluster|slots (from Redis or Valkey 8 on, +cluster|shards too), and +cluster|myid for Scan; with
 // Sentinel +role. [Backend.Ping] names what is missing for the backend.
 //
 // A server that is out of memory, with the policy noeviction, refuses what needs memory, as an error; touching,

@@ -74,7 +74,14 @@ func TestWithoutDeadline(t *testing.T) {
 	redissuite.WithoutDeadline(t, open)
 }
 
-func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open, "+client|tracking") }
+func TestSuiteLeastPrivilege(t *testing.T) {
+	redissuite.LeastPrivilege(t, open, func(version int, cluster bool) []string {
+		if cluster && version >= 8 {
+			return []string{"+client|tracking", "+cluster|shards"}
+		}
+		return []string{"+client|tracking"}
+	})
+}
 
 func TestTLS(t *testing.T) { redissuite.TLS(t, open) }
 

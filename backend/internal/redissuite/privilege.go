@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +14,18 @@ import (
 )
 
 // LeastPrivilege checks that the user of the package comment and the README may do enough, and no more than is
-// needed. client are permissions that the client needs beside those.
-func LeastPrivilege(t *testing.T, open Open, client ...string) {
+// needed. client, if not nil, returns the permissions that the client needs beside those, of a server or a cluster of
+// this major version.
+func LeastPrivilege(t *testing.T, open Open, client func(version int, cluster bool) []string) {
+	if client == nil {
+		client = func(int, bool) []string { return nil }
+	}
+	version := majorVersion(t)
 	advised := advisedRules(t, "doc.go")
 	if readme := advisedRules(t, "../../README.md"); !slices.Equal(advised, readme) {
 		t.Errorf("the package comment advises %q, the README %q", advised, readme)
 	}
-	rules := append(slices.Clone(advised), client...)
+	rules := append(slices.Clone(advised), client(version, false)...)
 	as := func(t *testing.T, rules []string) (*redistest.Server, Config) {
 		user := redistest.User{Name: "app", Password: "password", Rules: strings.Join(rules, " ")}
 		server := redistest.Start(t, &redistest.Options{Users: []redistest.User{user}})
@@ -46,7 +52,7 @@ func LeastPrivilege(t *testing.T, open Open, client ...string) {
 	t.Run("cluster", func(t *testing.T) {
 		cluster := redistest.SharedCluster(t)
 		user := redistest.User{Name: "app", Password: "password"}
-		allowed := append(slices.Clone(rules), "+cluster|slots", "+cluster|myid", "+scan")
+		allowed := slices.Concat(advised, client(version, true), []string{"+cluster|slots", "+cluster|myid", "+scan"})
 		for _, node := range cluster.Nodes() {
 			node.Do(t, append([]string{"ACL", "SETUSER", user.Name, "reset", "on", ">" + user.Password}, allowed...)...)
 		}
@@ -70,6 +76,18 @@ func LeastPrivilege(t *testing.T, open Open, client ...string) {
 			}
 		}
 	})
+}
+
+// majorVersion returns the version of the server that tests start, which is Redis or Valkey.
+func majorVersion(t *testing.T) int {
+	t.Helper()
+	version := redistest.Start(t, nil).Do(t, "HELLO").Map()["version"]
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		t.Fatalf("HELLO names version %q", version)
+	}
+	return n
 }
 
 // advisedRules returns the rules of the user that a file advises.
