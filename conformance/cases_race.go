@@ -120,16 +120,19 @@ var raceCases = []testCase{
 			for round := range 10 {
 				t.stepf("32 goroutines set v, each if it is %q; half of the patches are Durable", prev)
 				var winner atomic.Int64
-				t.parallel(32, func(i int, c client) error {
+				patch := func(i int) backend.Patch {
 					v := itoa(round) + "/" + itoa(i)
-					_, err := c.tryApply(id, backend.Patch{If: fields{"v": prev}, Set: fields{"v": v}, Durable: durable(i)})
+					return backend.Patch{If: fields{"v": prev}, Set: fields{"v": v}, Durable: durable(i)}
+				}
+				t.parallel(32, func(i int, c client) error {
+					_, err := c.tryApply(id, patch(i))
 					switch {
 					case errors.Is(err, backend.ErrConflict):
 						return nil
 					case err == nil && winner.CompareAndSwap(0, int64(i+1)):
 						return nil
 					case err == nil:
-						return fmt.Errorf("an Apply succeeded, after that of goroutine %d had succeeded too", winner.Load()-1)
+						return fmt.Errorf("an Apply %s succeeded, and so did %s", showPatch(patch(i)), showPatch(patch(int(winner.Load()-1))))
 					}
 					return fmt.Errorf("an Apply failed, want success or ErrConflict: %w", err)
 				})
