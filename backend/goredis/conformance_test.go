@@ -36,6 +36,14 @@ func TestConformance(t *testing.T) {
 		other := goredis.New(connect(t, server.Addr()), &goredis.Options{Prefix: prefix})
 		runConformance(t, client, other, prefix, nil)
 	})
+	t.Run("RESP2", func(t *testing.T) {
+		server := redistest.Shared(t)
+		prefix := server.Prefix(t)
+		client := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2})
+		t.Cleanup(func() { client.Close() })
+		other := goredis.New(autoPipelined(t, client), &goredis.Options{Prefix: prefix})
+		runConformance(t, client, other, prefix, nil)
+	})
 }
 
 func autoPipelined(tb testing.TB, client redis.UniversalClient) redis.UniversalClient {
