@@ -27,7 +27,8 @@ type CookieOptions struct {
 	// SameSite says which requests from other sites carry the cookie. If zero, http.SameSiteLaxMode.
 	SameSite http.SameSite
 
-	// Partitioned keeps a cookie of its own for each top-level site that embeds this one (CHIPS).
+	// Partitioned keeps a cookie of its own for each top-level site that embeds this one (CHIPS). There, browsers take
+	// no cookie without SameSite: http.SameSiteNoneMode.
 	Partitioned bool
 
 	// InsecurePlainHTTP leaves out Secure: the cookie then also travels over plain HTTP, where everybody on
@@ -83,6 +84,8 @@ func (c *CookieOptions) check() error {
 		return badCookieOption("InsecurePlainHTTP", "a cookie with SameSite=None is Secure")
 	case c.Partitioned && c.InsecurePlainHTTP:
 		return badCookieOption("InsecurePlainHTTP", "a Partitioned cookie is Secure")
+	case strings.HasSuffix(c.Domain, "."):
+		return badCookieOption("Domain", "ends with a dot")
 	case !strings.HasPrefix(c.Path, "/"):
 		return badCookieOption("Path", "does not begin with /")
 	}
@@ -152,12 +155,16 @@ func addCookie(h http.Header, cookie *http.Cookie) {
 // forbidCaching keeps shared caches from giving one visitor's cookie to another (RFC 9111, section 7.3).
 func forbidCaching(h http.Header) {
 	control := strings.ToLower(strings.Join(h["Cache-Control"], ","))
-	switch {
-	case control == "":
+	if control == "" {
 		h.Set("Cache-Control", "no-store")
-	case !strings.Contains(control, "no-store") && !strings.Contains(control, "private"):
-		h.Add("Cache-Control", "private")
+		return
 	}
+	for d := range strings.SplitSeq(control, ",") {
+		if d = strings.TrimSpace(d); d == "no-store" || d == "private" { // private="Field" is about that field alone
+			return
+		}
+	}
+	h.Add("Cache-Control", "private")
 }
 
 // addVary says that the response depends on the cookie. room is memory for the line.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 )
@@ -20,7 +21,7 @@ const (
 	EventExpired        EventKind = "expired"         // it was found past its absolute timeout, and ended
 	EventMismatch       EventKind = "mismatch"        // a token with its ID and another secret was presented
 	EventRejectedCookie EventKind = "rejected cookie" // a cookie was malformed, or there were several
-	EventStoreError     EventKind = "store error"     // the store failed, or held what cannot be read
+	EventStoreError     EventKind = "store error"     // the store failed, or held what cannot be read; not that the caller cancelled
 	EventLateChange     EventKind = "late change"     // a handler changed it after the response had begun
 	EventMisuse         EventKind = "misuse"          // a handler did with it what cannot be: Err says what
 )
@@ -103,7 +104,8 @@ func (m *Manager) storeFailed(ctx context.Context, op, id string, err error) err
 		return nil
 	}
 	err = wrap(op, id, err)
-	if !refused(err) {
+	gone := errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) // the caller, not the store
+	if !refused(err) && !gone {
 		m.emit(ctx, Event{Kind: EventStoreError, ID: id, Err: err})
 	}
 	return err

@@ -23,7 +23,13 @@ type ctxKey struct{ m *Manager }
 //
 // If next panics, what has not been stored is dropped and the panic goes on: put a handler that recovers
 // outside this one, because one inside would have the changes of a failed request stored. A Destroy, and an
-// Increment, are done at once and stay done. A Handler of the same Manager inside another does nothing.
+// Increment, are done at once and stay done: the client is told of a token that they have stored. A Handler of the
+// same Manager inside another does nothing.
+//
+// Put [http.TimeoutHandler] neither inside nor outside: inside, its 503 commits what next has done so far; outside, next
+// goes on after it, and a Login or Rotate then leaves the client with a token that is dead. Give the request's context
+// a deadline instead. Whoever takes the connection over with Hijack sends the cookie by himself: after Commit, have
+// [Manager.WriteCookie] write it into the header of the answer, of a WebSocket's upgrade for example.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if exchangeOf(r.Context(), m) != nil {
@@ -37,6 +43,7 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 			x.before = w.Header().Clone()
 		}
 		x.r = r.WithContext((*exchangeContext)(x))
+		defer x.leave(r)
 		next.ServeHTTP(x, x.r)
 		x.finish()
 	})
@@ -46,8 +53,8 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 // session gets an empty one, which is stored with the first change.
 //
 // The error says that the store did not answer, or holds what cannot be read; it is never ErrNotFound. The
-// handler should return: Options.ErrorHandler answers then, whatever the handler writes. It does so too if the
-// commit fails at the end. An error of a call that goes to the store at once, as Increment, is the handler's to answer.
+// handler should return: Options.ErrorHandler answers then, whatever the handler writes, unless the response has begun.
+// It does so too if the commit fails at the end. An error of a call that goes to the store at once, as Increment, is the handler's to answer.
 //
 // ErrNoHandler says that the request did not pass through Handler, and so does an event: nobody else answers then.
 func (m *Manager) Get(r *http.Request) (*Session, error) {
@@ -59,12 +66,37 @@ func (m *Manager) Get(r *http.Request) (*Session, error) {
 }
 
 // FromContext is Get for code that has the request's context and not the request. ErrNoHandler is no event here.
+// The first call reads the session, within the deadline of its ctx, and all others return what that has found.
 func (m *Manager) FromContext(ctx context.Context) (*Session, error) {
 	x := exchangeOf(ctx, m)
 	if x == nil {
 		return nil, wrap("get", "", ErrNoHandler)
 	}
-	return x.get()
+	return x.get(ctx)
+}
+
+// leave hands back what net/http looks for in the request that it made, and, where next has panicked, tells the client
+// of a token that was stored.
+func (x *exchange) leave(r *http.Request) {
+	if r.MultipartForm == nil {
+		r.MultipartForm = x.r.MultipartForm // net/http removes its temporary files
+	}
+	if r.Pattern == "" {
+		r.Pattern = x.r.Pattern
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failed != nil { // the error handler has answered: httputil.ReverseProxy, which could not, panics
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			panic(p)
+		}
+	}
+	if x.begun || !x.asked || x.loadErr != nil {
+		return
+	}
+	x.session.mu.Lock()
+	defer x.session.mu.Unlock()
+	x.m.writeCookie(x.ResponseWriter.Header(), x.session.cookieNow())
 }
 
 func exchangeOf(ctx context.Context, m *Manager) *exchange {
@@ -116,7 +148,7 @@ func (c *exchangeContext) Value(key any) any {
 func (c *exchangeContext) String() string { return fmt.Sprint(c.above) + ".WithSession" }
 
 // get loads the session once.
-func (x *exchange) get() (*Session, error) {
+func (x *exchange) get(ctx context.Context) (*Session, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.asked {
@@ -124,7 +156,12 @@ func (x *exchange) get() (*Session, error) {
 	}
 	x.asked = true
 	x.session.m, x.session.ttl, x.session.sealed = x.m, x.m.opts.IdleTimeout, x.begun
-	ctx := x.above // so that a client of the store that looks for the session in its context does not wait for itself
+	// A client of the store that looks for the session in its context must not wait for itself.
+	if c, ok := ctx.(*exchangeContext); ok && (*exchange)(c) == x {
+		ctx = x.above
+	} else {
+		ctx = hookContext{ctx, x.m}
+	}
 	token, p := x.m.opts.Cookie.find(x.r.Header)
 	x.session.presented = p != noCookie
 	switch p {
@@ -180,6 +217,13 @@ func (x *exchange) header(c cookie) {
 	h := x.ResponseWriter.Header()
 	addVary(h, &x.vary)
 	x.m.writeCookie(h, c)
+	// A Handler of another Manager outside, should it fail, is to leave the cookie.
+	for outer, ok := x.ResponseWriter.(*exchange); ok && c.change != keepCookie; outer, ok = outer.ResponseWriter.(*exchange) {
+		if outer.before == nil {
+			outer.before = make(http.Header)
+		}
+		x.m.writeCookie(outer.before, c)
+	}
 }
 
 // fail has the error handler answer in the handler's place, with the header as it was before the handler. What has
@@ -238,7 +282,7 @@ func (s *Session) cookieNow() cookie {
 
 // WriteCookie adds to h what the client has to be told of s: a Set-Cookie with its token if it was created,
 // logged in or rotated, one that deletes the cookie if it has ended. Call it after Commit, before the response
-// begins. Handler does it by itself.
+// begins. Handler does it by itself. What depends on the session needs Vary: Cookie besides, which Handler adds.
 func (m *Manager) WriteCookie(h http.Header, s *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,6 +2,8 @@ package session
 
 import (
 	"bufio"
+	"cmp"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -49,10 +51,12 @@ func (x *exchange) ReadFrom(src io.Reader) (int64, error) {
 
 // FlushError begins the response.
 func (x *exchange) FlushError() error {
-	if err := x.begin(); err != nil {
-		return err
+	err := x.begin()
+	if err != nil && !x.committed.Load() {
+		return err // the error handler is at work, in another goroutine
 	}
-	return http.NewResponseController(x.ResponseWriter).Flush()
+	flushed := http.NewResponseController(x.ResponseWriter).Flush() // of the error handler's answer, too
+	return cmp.Or(err, flushed)
 }
 
 // Flush begins the response.
@@ -61,6 +65,9 @@ func (x *exchange) Flush() { _ = x.FlushError() }
 // Hijack commits the session before it gives the connection away. A cookie to be set must then be sent by
 // whoever takes it: see Manager.WriteCookie.
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !mayHijack(x.ResponseWriter) { // HTTP/2: nothing begins
+		return nil, nil, http.ErrNotSupported
+	}
 	if err := x.begin(); err != nil {
 		return nil, nil, err
 	}
@@ -69,3 +76,34 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Unwrap returns the writer below, for http.ResponseController's other methods.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// CloseNotify is what net/http's writers have, and some frameworks rely on.
+func (x *exchange) CloseNotify() <-chan bool {
+	gone := make(chan bool, 1)
+	context.AfterFunc(x.above, func() { gone <- true })
+	return gone
+}
+
+// mayHijack reports whether w, or a writer below, knows how to give its connection away.
+func mayHijack(w http.ResponseWriter) bool {
+	for {
+		if _, ours := w.(*exchange); !ours {
+			if _, ok := w.(http.Hijacker); ok {
+				return true
+			}
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = u.Unwrap()
+	}
+}
+
+// Header returns the response's header; once the error handler has answered, one that nobody sends.
+func (x *exchange) Header() http.Header {
+	if x.committed.Load() && x.failed != nil {
+		return make(http.Header)
+	}
+	return x.ResponseWriter.Header()
+}
