@@ -163,7 +163,9 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 		if p.If, err = m.whyNot(ctx, op, token, hash); err != nil {
 			return nil, err
 		}
-		rec, err = m.b.Apply(ctx, token.ID(), p)
+		if rec, err = m.b.Apply(ctx, token.ID(), p); errors.Is(err, ErrConflict) {
+			err = ErrNotFound // a login or a rotation by hand has made the token worthless meanwhile
+		}
 	}
 	if err != nil {
 		return nil, m.storeFailed(ctx, op, token.ID(), err)

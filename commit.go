@@ -31,7 +31,8 @@ func (s *Session) Commit(ctx context.Context) error {
 // has gathered, and returns the new value. An absent field counts as 0. Parallel increments all count.
 //
 // ErrCounter says that the field holds no integer or that the sum would leave ±(2⁵³−1), ErrReserved that the
-// field is not the application's; nothing was written then. If the outcome is unknown, it is not sent again. Whatever
+// field is not the application's; nothing was written then. If the outcome is unknown, it is not sent again; only where
+// the session itself was yet to be made does the next commit make it, with the counter in it. Whatever
 // the error, a handler answers it itself: Options.ErrorHandler answers those of Manager.Get and of the commit alone.
 func (s *Session) Increment(ctx context.Context, name string, delta int64) (int64, error) {
 	s.mu.Lock()
@@ -113,25 +114,33 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	defer cancel()
 	if !s.login {
 		if s.remember && s.meta.owner != "" { // the index has to live as long
-			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left, s.loginLifetime()); err != nil {
-				return 0, s.loginFailed(err)
+			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left, s.loginLifetime(), true); err != nil {
+				return 0, s.loginFailed(ctx, err)
 			}
 		}
 		return s.write(ctx, c)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left, s.loginLifetime())
+	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left, s.loginLifetime(), false)
 	if err != nil {
-		return 0, s.loginFailed(err)
+		return 0, s.loginFailed(ctx, err)
 	}
 	n, err := s.write(ctx, c)
 	if err == errRestart {
 		s.left = l.id
 		return delta, s.startOver(ctx, counter, delta)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotReplicated) {
 		return 0, err
 	}
-	return n, s.confirm(ctx, l)
+	return n, s.confirmed(ctx, l, err)
+}
+
+// confirmed is confirm after a write that may have been made without reaching enough replicas, which err then says.
+func (s *Session) confirmed(ctx context.Context, l link, err error) error {
+	if failed := s.confirm(ctx, l); failed != nil {
+		return failed
+	}
+	return err
 }
 
 // refreshForPrivilege reads past a local cache before a login or a rotation by hand.
@@ -161,10 +170,26 @@ func (s *Session) write(ctx context.Context, c change) (int64, error) {
 		}
 		rec, err = s.m.b.Apply(ctx, s.id(), c.patch)
 	}
+	if err != nil && c.token != "" && !c.timed && !refused(err) {
+		if now, ok := s.wrote(ctx, s.id(), c.token); ok {
+			n, failed := s.landed(ctx, c, now)
+			if failed == nil && errors.Is(err, ErrNotReplicated) {
+				failed = s.m.storeFailed(ctx, "commit", s.id(), err)
+			}
+			return n, failed
+		}
+	}
 	if err == nil {
 		return s.landed(ctx, c, rec)
 	}
 	return 0, s.notLanded(ctx, s.any() || len(c.patch.Add) > 0, err)
+}
+
+// wrote reports whether a write that gives out a token, and whose outcome is unknown, was done, and returns the record
+// then: nobody else has the token. The client would be left without it, or with one that is dead.
+func (s *Session) wrote(ctx context.Context, id, token string) (backend.Record, bool) {
+	rec, err := s.m.fresh.Load(ctx, id)
+	return rec, err == nil && hashToken(token).matches(rec.Fields[fieldToken])
 }
 
 // notLanded decides what an Apply that failed means; asked says whether the application asked for it.
@@ -175,7 +200,7 @@ func (s *Session) notLanded(ctx context.Context, asked bool, err error) error {
 		return errRestart
 	case errors.Is(err, ErrNotFound):
 		s.reset()
-		s.cookie = clearCookie
+		s.cookie = keepCookie // by now the client may hold the token of another session
 		if !asked {
 			return nil
 		}
@@ -243,14 +268,26 @@ func (s *Session) create(ctx context.Context) error {
 	if !s.login {
 		return s.insert(ctx, token)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, id, s.left, s.loginLifetime())
+	l, err := s.m.link(ctx, s.pending.owner, id, s.left, s.loginLifetime(), false)
 	if err != nil {
-		return s.loginFailed(err)
+		return s.loginFailed(ctx, err)
 	}
-	if err := s.insert(ctx, token); err != nil {
+	if err = s.insert(ctx, token); !s.stored {
+		s.left = id // it takes no place in a second try, unless it lives
+		s.abandon(ctx, l)
 		return err
 	}
-	return s.confirm(ctx, l)
+	return s.confirmed(ctx, l, err)
+}
+
+// abandon takes back a login whose session was not stored, or may not have been: nobody has its token, and it is to
+// take no place in its owner's list.
+func (s *Session) abandon(ctx context.Context, l link) {
+	if s.m.b.Delete(ctx, l.id) != nil {
+		return
+	}
+	ix := index{owner: s.pending.owner, key: l.key, entries: map[string]string{l.id: l.value}}
+	_ = s.m.unlink(ctx, ix, ix.entries)
 }
 
 // holdsData reports whether the application has put anything into the session.
@@ -284,14 +321,24 @@ func (s *Session) insert(ctx context.Context, token string) error {
 	if s.login {
 		fields[fieldOwner], fields[fieldAuthenticated], fields[fieldEpoch] = s.pending.owner, stamp, nextEpoch("")
 	}
-	if err := s.m.b.Create(ctx, token[:idLen], backend.Record{Fields: fields, TTL: ttl}); err != nil {
-		return s.m.storeFailed(ctx, "create", "", err)
+	err := s.m.b.Create(ctx, token[:idLen], backend.Record{Fields: fields, TTL: ttl})
+	if err != nil {
+		err = s.m.storeFailed(ctx, "create", "", err)
+		if refused(err) {
+			return err
+		}
+		if _, ok := s.wrote(ctx, token[:idLen], token); !ok {
+			return err
+		}
 	}
 	s.token, s.stored, s.fields, s.ttl, s.cookie = token, true, fields, ttl, setCookie
 	s.meta, _ = s.m.opts.read(now, backend.Record{Fields: fields, TTL: ttl}, fields[fieldToken])
 	s.m.emit(ctx, Event{Kind: EventCreated, ID: s.id(), Owner: s.meta.owner})
 	s.announce(ctx, change{})
 	s.pending = pending{}
+	if errors.Is(err, ErrNotReplicated) {
+		return err
+	}
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 // Fresh reads the session again if it may come from a local cache, so that what was ended or changed on another
 // machine is seen at once; elsewhere it does nothing. What this request has changed stays. ErrNotFound says that
-// the session has ended.
+// the session has ended, and with it what was to be stored in it; a Login that is pending goes on to make a new one.
 //
 // Login, Rotate, Take, AuthenticatedWithin and whatever lists or ends sessions read past the cache by themselves.
 func (s *Session) Fresh(ctx context.Context) error {
@@ -44,9 +44,12 @@ func (s *Session) AuthenticatedWithin(ctx context.Context, d time.Duration) (boo
 func (s *Session) freshen(ctx context.Context) error {
 	id := s.id()
 	err := s.refresh(hookContext{ctx, s.m})
+	if errors.Is(err, ErrNotFound) && s.login {
+		return nil // the commit finds out, and makes a new session
+	}
 	if errors.Is(err, ErrNotFound) {
 		s.reset()
-		s.cookie = clearCookie
+		s.cookie = keepCookie // by now the client may hold the token of another session
 	}
 	if err != nil {
 		return s.m.storeFailed(ctx, "refresh", id, err)

@@ -281,7 +281,7 @@ func (s *Session) cookieNow() cookie {
 }
 
 // WriteCookie adds to h what the client has to be told of s: a Set-Cookie with its token if it was created,
-// logged in or rotated, one that deletes the cookie if it has ended. Call it after Commit, before the response
+// logged in or rotated, one that deletes the cookie if s has ended it. Call it after Commit, before the response
 // begins. Handler does it by itself. What depends on the session needs Vary: Cookie besides, which Handler adds.
 func (m *Manager) WriteCookie(h http.Header, s *Session) {
 	s.mu.Lock()

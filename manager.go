@@ -156,7 +156,7 @@ func (s *Session) conclude(ctx context.Context, token string, rec backend.Record
 // reap ends a session that is past its lifetime, unless a login has started that over meanwhile.
 func (m *Manager) reap(ctx context.Context, id string, mt meta, rec backend.Record) {
 	_, err := m.b.Apply(ctx, id, backend.Patch{
-		If:     map[string]string{fieldCreated: rec.Fields[fieldCreated], fieldEpoch: rec.Fields[fieldEpoch]},
+		If:     map[string]string{fieldCreated: rec.Fields[fieldCreated], fieldEpoch: rec.Fields[fieldEpoch], fieldRemembered: rec.Fields[fieldRemembered]},
 		Remove: true,
 	})
 	if err == nil {

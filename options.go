@@ -18,7 +18,8 @@ type Options struct {
 
 	// AbsoluteTimeout is how long a session may live at all, counted from its creation or its last login,
 	// however much it is used. Whole seconds, at least IdleTimeout. If zero, 12 hours, or IdleTimeout if that is
-	// longer. See OWASP ASVS 5.0, 7.3.2.
+	// longer. All Managers of a store are to have the same: a longer one holds for the sessions that are there, too, and
+	// the list of their owner's sessions may then miss them. See OWASP ASVS 5.0, 7.3.2.
 	AbsoluteTimeout time.Duration
 
 	// RememberIdleTimeout and RememberAbsoluteTimeout stand in for the two above in sessions of which

@@ -95,8 +95,11 @@ const maxBlocked = 10
 
 // link enters a session into the index of the owner who logs in, after making room for it if there is a limit. An entry
 // that this login has left behind takes no room.
-func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration) (link, error) {
+func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration, prolong bool) (link, error) {
 	l := link{key: ownerKey(owner), id: id, value: formatTime(m.now()) + " " + rand.Text()[:10]}
+	if prolong { // the session is there already
+		l.value = done + l.value
+	}
 	seconds := int64(lifetime / time.Second)
 	for blocked := 0; ; {
 		p := backend.Patch{
@@ -105,7 +108,7 @@ func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime tim
 			Touch: true,
 		}
 		var surplus index
-		if m.opts.MaxSessions > 0 {
+		if m.opts.MaxSessions > 0 && !prolong {
 			var err error
 			if surplus, err = m.surplus(ctx, owner, id, left); err != nil {
 				return l, err
@@ -147,7 +150,7 @@ func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime tim
 }
 
 func newIndex(id, value string, lifetime time.Duration) backend.Record {
-	return backend.Record{TTL: lifetime, Fields: map[string]string{
+	return backend.Record{TTL: lifetime + linkAge, Fields: map[string]string{
 		id:         value,
 		indexSeq:   "1",
 		indexTTL:   strconv.FormatInt(int64(lifetime/time.Second), 10),
@@ -155,12 +158,13 @@ func newIndex(id, value string, lifetime time.Duration) backend.Record {
 	}}
 }
 
-// prolong has the index live as long as a session that lives longer than those before it.
+// prolong has the index live longer than a session that lives longer than those before it: by so much that the clocks
+// of those who judge the session may differ.
 func (m *Manager) prolong(ctx context.Context, key, before string, lifetime time.Duration) error {
 	_, err := m.b.Apply(ctx, key, backend.Patch{
 		If:  map[string]string{indexTTL: before},
 		Set: map[string]string{indexTTL: strconv.FormatInt(int64(lifetime/time.Second), 10)},
-		TTL: lifetime,
+		TTL: lifetime + linkAge,
 	})
 	return err
 }
@@ -173,7 +177,9 @@ func (m *Manager) surplus(ctx context.Context, owner, id, left string) (index, e
 		return ix, err
 	}
 	delete(ix.entries, id)
-	delete(ix.entries, left)
+	if _, ok := ix.entries[left]; ok {
+		ix.entries[left] = done // takes no room unless it lives: another login of it was faster
+	}
 	all := ix.entries
 	ix.entries = nil
 	if len(all) < m.opts.MaxSessions {
@@ -223,6 +229,14 @@ func (m *Manager) confirm(ctx context.Context, l link) error {
 func (s *Session) confirm(ctx context.Context, l link) error {
 	id, owner := s.id(), s.meta.owner
 	err := s.m.confirm(ctx, l)
+	if err != nil && !refused(err) { // the reply may be lost: is the session still listed?
+		if ix, lerr := s.m.loadIndex(ctx, owner); lerr == nil {
+			if _, ok := ix.entries[id]; ok {
+				return nil // the mark may be missing: for a minute it counts as a login under way
+			}
+			err = ErrConflict
+		}
+	}
 	if err == nil {
 		if l.prune {
 			s.m.prune(ctx, owner)
@@ -242,11 +256,12 @@ func (s *Session) confirm(ctx context.Context, l link) error {
 }
 
 // loginFailed drops a login that found no place in its owner's index, with all that was to be stored with it.
-func (s *Session) loginFailed(err error) error {
+func (s *Session) loginFailed(ctx context.Context, err error) error {
 	switch {
 	case !errors.Is(err, ErrTooManySessions):
 	case s.stored:
-		s.pending = pending{}
+		s.pending, s.cached = pending{}, true
+		_ = s.refresh(ctx) // so that it shows what is stored
 	default:
 		s.reset()
 	}

@@ -146,13 +146,16 @@ func (m *meta) firstSight() bool { return m.previous && !m.byPrevious && m.seen 
 // touchDue reports whether it is time to count the TTL from now again. A time of last use that lies in the
 // future was written by a machine whose clock is ahead: that says nothing about when the TTL was started, so
 // it is due.
-func (o *Options) touchDue(now time.Time, accessed instant, ttl time.Duration) bool {
+func (o *Options) touchDue(now time.Time, accessed instant, ttl time.Duration, quiet bool) bool {
 	idle := accessed.until(now)
-	if o.TouchInterval < 0 || idle < 0 || ttl < 2*time.Second { // times are whole seconds: too coarse for that
+	if quiet && idle <= 0 {
+		return false // touched just now
+	}
+	if o.TouchInterval < 0 && !quiet || idle < 0 || ttl < 2*time.Second { // times are whole seconds: too coarse for that
 		return true
 	}
 	interval := o.TouchInterval
-	if interval == 0 {
+	if interval <= 0 {
 		interval = min(ttl/30, time.Minute)
 	}
 	return idle >= min(interval, ttl/2)

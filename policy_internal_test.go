@@ -97,7 +97,7 @@ func TestTouchDue(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &Options{TouchInterval: tt.interval}
-			if got := o.touchDue(noon, instant(noon.Add(-tt.ago).Unix()), tt.ttl); got != tt.want {
+			if got := o.touchDue(noon, instant(noon.Add(-tt.ago).Unix()), tt.ttl, false); got != tt.want {
 				t.Errorf("touchDue = %v, want %v", got, tt.want)
 			}
 		})

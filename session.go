@@ -299,7 +299,9 @@ func (s *Session) AuthenticatedAt() time.Time {
 // If the session ended meanwhile, or another login was faster, the commit makes a new session that holds only
 // what this request has set. If owner's sessions are all ended meanwhile, by Manager.RevokeAll for example, the
 // commit fails with ErrConflict and the session is ended too. Past Options.MaxSessions, the owner's oldest
-// sessions are ended, or the commit fails with ErrTooManySessions. See OWASP ASVS 5.0, 7.2.4.
+// sessions are ended, or the commit fails with ErrTooManySessions and drops the login, with all that was to be stored
+// with it: for another try, call Login and Set again. The session's TTL is what this request has read or set, whatever
+// another has set meanwhile. See OWASP ASVS 5.0, 7.2.4.
 func (s *Session) Login(owner string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -326,7 +328,9 @@ func (s *Session) forget() {
 
 // Remember keeps the session by Options.RememberIdleTimeout and RememberAbsoluteTimeout, and its cookie beyond
 // the browser's end, with the next commit: "keep me logged in". It is for a login; called without one, it does
-// not start the absolute timeout over.
+// not start the absolute timeout over, and if a rotation has just replaced the request's token, the cookie is kept only
+// from the next rotation on. A TTL that SetTTL sets in the same commit holds instead, or that it has set before for a
+// session that is remembered already.
 func (s *Session) Remember() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

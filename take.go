@@ -93,7 +93,7 @@ func (s *Session) reread(ctx context.Context, name string) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		s.reset()
-		s.cookie = clearCookie
+		s.cookie = keepCookie
 		return wrap("take", id, err)
 	case err != nil:
 		return s.m.storeFailed(ctx, "take", id, err)

@@ -1,0 +1,137 @@
+package session_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend/memory"
+)
+
+// Two logins of one session make two sessions, of which MaxSessions counts both.
+func TestParallelLoginsKeepToMaxSessions(t *testing.T) {
+	m, ctx := mustNew(t, memory.New(nil), quiet(session.Options{MaxSessions: 1})), t.Context()
+	token := mustCreate(t, m, nil).Token()
+	one, two := mustLoad(t, m, token), mustLoad(t, m, token)
+	one.Login("andrew")
+	two.Login("andrew")
+	mustCommit(t, one)
+	if err := two.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := listed(t, m, "andrew"); len(got) != 1 {
+		t.Errorf("%d sessions, at most 1", len(got))
+	}
+}
+
+func TestParallelLoginsWithRefuseLogin(t *testing.T) {
+	m, ctx := mustNew(t, memory.New(nil), quiet(session.Options{MaxSessions: 1, RefuseLogin: true})), t.Context()
+	token := mustCreate(t, m, nil).Token()
+	one, two := mustLoad(t, m, token), mustLoad(t, m, token)
+	one.Login("andrew")
+	two.Login("andrew")
+	mustCommit(t, one)
+	err := two.Commit(ctx)
+	if got := listed(t, m, "andrew"); len(got) != 1 {
+		t.Errorf("%d sessions, at most 1; Commit %v", len(got), err)
+	}
+}
+
+// Remember after the login is no login under way.
+func TestRememberAfterLoginTakesNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, ctx := mustNew(t, memory.New(nil), quiet(session.Options{MaxSessions: 1, RefuseLogin: true})), t.Context()
+		s := login(t, m, "andrew")
+		s.Remember()
+		mustCommit(t, s)
+		if err := s.Destroy(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tryLogin(m, "andrew"); err != nil {
+			t.Errorf("login after a logout: %v", err)
+		}
+	})
+}
+
+func TestRememberAfterLoginEndsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, ctx := mustNew(t, memory.New(nil), quiet(session.Options{MaxSessions: 2})), t.Context()
+		phone := login(t, m, "andrew")
+		time.Sleep(time.Minute * 2)
+		s := login(t, m, "andrew")
+		s.Remember()
+		mustCommit(t, s)
+		if err := s.Destroy(ctx); err != nil {
+			t.Fatal(err)
+		}
+		login(t, m, "andrew")
+		if !alive(t, m, phone) {
+			t.Error("the phone's session was ended, though there were two")
+		}
+	})
+}
+
+// Only a login keeps to the limit.
+func TestRememberPastTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, refuse := range []bool{false, true} {
+			mem := memory.New(nil)
+			before := mustNew(t, mem, quiet(session.Options{}))
+			after := mustNew(t, mem, quiet(session.Options{MaxSessions: 1, RefuseLogin: refuse}))
+			phone, desk := login(t, before, "andrew"), login(t, before, "andrew")
+			s := mustLoad(t, after, desk.Token())
+			s.Remember()
+			err := s.Commit(t.Context())
+			if err != nil || !alive(t, after, phone) {
+				t.Errorf("refuse %v: Remember = %v; the phone lives: %v", refuse, err, alive(t, after, phone))
+			}
+		}
+	})
+}
+
+// After ErrTooManySessions the session shows what is stored, and a login with all that goes with it can be tried again.
+func TestTooManySessionsShowsWhatIsStored(t *testing.T) {
+	m, ctx := mustNew(t, memory.New(nil), quiet(session.Options{MaxSessions: 1, RefuseLogin: true})), t.Context()
+	login(t, m, "andrew")
+	for _, s := range []*session.Session{m.NewSession(), mustCreate(t, m, map[string]string{"cart": "1"})} {
+		s.Login("andrew")
+		s.Set("a", "1")
+		if err := s.Commit(ctx); !errors.Is(err, session.ErrTooManySessions) {
+			t.Fatal(err)
+		}
+		if _, err := m.RevokeAll(ctx, "andrew"); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Get("a"); got != "" {
+			t.Errorf("the session shows a=%q, which is not stored", got)
+		}
+		s.Login("andrew")
+		if err := s.Commit(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustPeek(t, m, s).Get("a"); got != s.Get("a") {
+			t.Errorf("the session shows a=%q, the store holds %q", s.Get("a"), got)
+		}
+	}
+}
+
+// The index outlives its sessions also by a clock that is behind.
+func TestIndexOutlivesSessionsByOtherClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := memory.New(nil)
+		o := session.Options{AbsoluteTimeout: time.Hour}
+		m := mustNew(t, mem, quiet(o))
+		o.Now = func() time.Time { return time.Now().Add(5 * time.Second) }
+		s := login(t, mustNew(t, mem, quiet(o)), "andrew")
+		for range 6 {
+			time.Sleep(10 * time.Minute)
+			mustCommit(t, mustLoad(t, m, s.Token()))
+		}
+		time.Sleep(time.Second)
+		if n, err := m.RevokeAll(t.Context(), "andrew"); n != 1 || alive(t, m, s) {
+			t.Errorf("RevokeAll = %d, %v, and the session lives: %v", n, err, alive(t, m, s))
+		}
+	})
+}
