@@ -148,6 +148,7 @@ type Backend interface {
 	// An Apply that neither sets a TTL nor touches leaves the remaining time to live alone.
 	Apply(ctx context.Context, id string, p Patch) (Record, error)
 
-	// Delete removes the record under id. Deleting what is not there is no error.
+	// Delete removes the record under id. Deleting what is not there is no error. What is no record it deletes, too, or
+	// fails with ErrUnreadable: after a Delete that succeeded, nothing is left that a session could come back from.
 	Delete(ctx context.Context, id string) error
 }

@@ -32,7 +32,7 @@ func (u uncached) Fresh() backend.Backend { return nil }
 // loadCached is Load with the local cache. Only what makes a record is taken from it: whether there is none, or
 // one that cannot be read, the server says.
 func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, error) {
-	result := b.client.DoCache(bound(ctx), b.client.B().Hgetall().Key(b.prefix+id).Cache(), b.localCache)
+	result := doCache(bound(ctx), b.client, b.prefix+id, b.localCache)
 	hash, err := result.AsStrMap()
 	if err != nil || result.IsCacheHit() && result.CachePTTL() <= 0 {
 		// Either it has failed, or it joined a read that another call had sent, and whose reply was late: what that
@@ -59,8 +59,7 @@ func (b *Backend) pingCache(ctx context.Context, key string) error {
 	if answered(err) != nil { // a client without a cache is told that it has none
 		return fail(ctx, opPing+": CLIENT CACHING", err)
 	}
-	read := b.client.B().Hgetall().Key(key).Cache()
-	if err := b.client.DoCache(ctx, read, time.Millisecond).Error(); err != nil { // and anew with every Ping
+	if err := doCache(ctx, b.client, key, time.Millisecond).Error(); err != nil { // and anew with every Ping
 		return fail(ctx, opPing+": MULTI, PTTL, HGETALL and EXEC for the local cache", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package rueidis
 
 import (
 	"context"
+	"time"
 
 	rueidisclient "github.com/redis/rueidis"
 
@@ -18,6 +19,13 @@ import (
 // do sends a command that has only a key.
 func do(ctx context.Context, client rueidisclient.Client, command, key string) rueidisclient.RedisResult {
 	return client.Do(ctx, client.B().Arbitrary(command).Keys(key).Build())
+}
+
+// doCache is do for HGETALL through the client's cache. What the builder's Hgetall makes is marked, with Cache too, so
+// this converts one that is not. The client sends either again as long as ctx allows it.
+func doCache(ctx context.Context, client rueidisclient.Client, key string, ttl time.Duration) rueidisclient.RedisResult {
+	read := client.B().Arbitrary("HGETALL").Keys(key).Build()
+	return client.DoCache(ctx, rueidisclient.Cacheable(read), ttl)
 }
 
 // run runs a script.

@@ -40,7 +40,8 @@
 //
 // Nothing that may have run is sent again, neither by this package nor, with its default settings, by rueidis: a
 // write whose reply is lost is an error, and whether it was done is not known. Only Load asks again, four times
-// at most, if the connection ends under it.
+// at most, if the connection ends under it; through the local cache, rueidis asks again before that, until the
+// deadline or, without one, for five seconds.
 //
 // # Server
 //
@@ -66,11 +67,11 @@
 //     write on each of up to four connections fails.
 //   - ConnLifetime: leave it at zero. If a command takes longer than a second just when the time of its connection
 //     is up, rueidis sends it again, and a counter counts twice.
-//   - SendToReplicas may be set, if it sends what only reads: no command is marked so here, and all go to the
-//     primary. A function that sends all commands, and ReplicaOnly, must not be: a replica does not know yet of
-//     a session that has ended.
-//   - Retries and the client-side cache may stay as they are: what this package sends is neither sent again nor
-//     answered from there.
+//   - SendToReplicas may be set to a function that sends what is marked as only reading (IsReadOnly): no command is
+//     marked so here, and all go to the primary, those of the local cache too. One that goes by a command's name, or
+//     sends them all, and ReplicaOnly must not be set: a replica does not know yet of a session that has ended.
+//   - Retries and the client-side cache may stay as they are: without [Options.LocalCache], what this package sends is
+//     neither sent again nor answered from there.
 //
 // # Cluster, Sentinel, replicas
 //
@@ -92,7 +93,8 @@
 //   - It sees another process's write when the server's word of it arrives, some tens of microseconds after the
 //     writer's acknowledgement as a rule, and in any case within LocalCache, also where a connection has died
 //     without a sign. So LocalCache is how long a session that was ended elsewhere may live on here: keep it
-//     short, a few seconds.
+//     short, a few seconds. rueidis counts by the wall clock: if that is set back while a connection is dead without
+//     a sign, a record may be read for that much longer.
 //   - When a connection ends, what was cached through it is gone.
 //   - Absent records are not cached. session.Manager reads past the cache (see [Backend.Fresh]) before it turns
 //     anybody away, and for logins, rotations, revocations and lists.

@@ -3,7 +3,6 @@ package rueidis_test
 import (
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	rueidisclient "github.com/redis/rueidis"
 
 	"github.com/faeeb396/session/backend/internal/redissuite"
@@ -45,24 +44,5 @@ func TestServerDown(t *testing.T) {
 	redissuite.WantUnknown(t, s.Ping(t.Context()))
 	for _, err := range s.Scan(t.Context()) {
 		redissuite.WantUnknown(t, err)
-	}
-}
-
-// An application that sends what only reads to replicas still has its sessions from the primary.
-func TestReplicasAreNotRead(t *testing.T) {
-	primary, other := redistest.Start(t, nil), redistest.Start(t, nil)
-	client := connectWith(t, rueidisclient.ClientOption{
-		InitAddress:    []string{primary.Addr()},
-		Standalone:     rueidisclient.StandaloneOption{ReplicaAddress: []string{other.Addr()}},
-		SendToReplicas: func(cmd rueidisclient.Completed) bool { return cmd.IsReadOnly() },
-	})
-	s := newStore(t, client, primary.Addr(), "session:")
-	s.MustCreate(t, "x", map[string]string{"n": "1"})
-	s.WantLoad(t, "x", map[string]string{"n": "1"})
-	if diff := cmp.Diff([]string{"x"}, redissuite.Scanned(t, s.Backend)); diff != "" {
-		t.Errorf("Scan, mismatch (-want +got):\n%s", diff)
-	}
-	if calls := other.Calls(t); calls["HGETALL"]+calls["SCAN"] != 0 {
-		t.Errorf("the replica was sent %v", calls)
 	}
 }
