@@ -2,6 +2,10 @@ package conformance
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -62,6 +66,43 @@ var cacheCases = []testCase{
 				c.create(id, record(fields{"v": c.name}))
 				t.wantFields(id, fields{"v": c.name})
 				fresh.wantFields(id, fields{"v": c.name})
+			}
+		},
+	},
+	{
+		name: "CacheRacesOwnWrites",
+		rule: "The backend sees to it that a process reads its own writes, those included that it makes through the backend that " +
+			"Fresh returns, that an absent record is never cached, and that no record is older than its documentation states.",
+		run: func(t *trial) {
+			fresh := t.fresh(t.cacher())
+			for _, writer := range []client{t.client, fresh} {
+				id := t.made(fields{"v": "0"})
+				t.stepf("one goroutine counts v up with %sApply, and it and 3 others load what it has written", writer.name)
+				var written atomic.Int64
+				t.parallel(4, func(i int, _ client) error { // all of them of one process
+					for n := int64(1); n <= 40; n++ {
+						if i == 0 {
+							time.Sleep(300 * time.Microsecond) // the others have begun
+							p := backend.Patch{Set: fields{"v": strconv.FormatInt(n, 10)}}
+							if _, err := writer.tryApply(id, p); err != nil {
+								return err
+							}
+							written.Store(n)
+						}
+						least := written.Load()
+						rec, err := t.tryLoad(id)
+						if err != nil {
+							return err
+						}
+						if v, err := strconv.ParseInt(rec.Fields["v"], 10, 64); err != nil || v < least {
+							return fmt.Errorf("Load returned %s after this process had written v=%d", showRecord(rec), least)
+						}
+						if i > 0 {
+							time.Sleep(200 * time.Microsecond)
+						}
+					}
+					return nil
+				})
 			}
 		},
 	},

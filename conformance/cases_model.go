@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -14,19 +15,37 @@ var modelCases = []testCase{
 	{
 		name: "Model",
 		rule: ruleAtomic,
-		run: func(t *trial) {
-			sequences := 60
-			if t.bubble {
-				sequences = 300
-			}
-			for i := range sequences {
-				rnd := rand.New(rand.NewPCG(uint64(i), 0)) // the same each time, so that what fails once fails again
-				steps := modelSteps
-				ops := t.maker(rnd.IntN).sequence(func() bool { steps--; return steps >= 0 })
-				t.follow(ops)
-			}
-		},
+		run:  func(t *trial) { t.sequences(modelTime) },
 	},
+}
+
+// modelTime is for how long sequences are tried where calls take time, and for how long the shortest that fails is
+// looked for: well within what the watchdog grants a case.
+const modelTime = 10 * time.Second
+
+// sequences follows one sequence after the other. Outside a bubble it begins none after limit, but for the first.
+func (tr *trial) sequences(limit time.Duration) {
+	sequences := 60
+	if tr.bubble {
+		sequences = 300
+	}
+	late := tr.later(limit)
+	for i := range sequences {
+		if i > 0 && late() {
+			return
+		}
+		rnd := rand.New(rand.NewPCG(uint64(i), 0)) // the same each time, so that what fails once fails again
+		steps := modelSteps
+		ops := tr.maker(rnd.IntN).sequence(func() bool { steps--; return steps >= 0 })
+		tr.follow(ops, limit)
+	}
+}
+
+// later returns a function that reports whether limit has passed, which in a bubble it never has: calls take no time
+// there.
+func (tr *trial) later(limit time.Duration) func() bool {
+	begun := time.Now()
+	return func() bool { return !tr.bubble && time.Since(begun) >= limit }
 }
 
 // maker returns a maker of sequences for the target.
@@ -37,13 +56,18 @@ func (tr *trial) maker(choose chooser) *maker {
 // shrinkTries is how many sequences are tried to find the shortest that fails.
 const shrinkTries = 500
 
-// follow runs a sequence, and fails the case with the shortest that goes otherwise than the model says.
-func (tr *trial) follow(ops []op) {
+// follow runs a sequence, and fails the case with the shortest that goes otherwise than the model says. Outside a bubble
+// it looks for that until limit has passed.
+func (tr *trial) follow(ops []op, limit time.Duration) {
 	run := tr.replay(ops)
 	if run.failure == "" {
 		return
 	}
+	late := tr.later(limit)
 	shrink(ops[:len(run.steps)], func(shorter []op) bool {
+		if late() {
+			return false
+		}
 		again := tr.replay(shorter)
 		if again.failure == "" {
 			return false

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -73,6 +74,56 @@ var optionalCases = []testCase{
 				}
 				return nil
 			})
+		},
+	},
+	{
+		name: "ScanUnderTouches",
+		rule: "A record that lives for the whole of the scan is yielded at least once, one that comes or goes meanwhile may be or not, and an ID may be yielded more than once.",
+		run: func(t *trial) {
+			s := t.scanner()
+			live := map[string]bool{}
+			for range 40 {
+				live[t.made(nil)] = true
+			}
+			seen := map[string]bool{}
+			yielded, rounds := 0, 0
+			for id, err := range s.Scan(t.ctx) {
+				if err != nil {
+					t.failf("Scan failed: %v", err)
+				}
+				seen[id] = true
+				if yielded++; yielded%20 != 1 || rounds == 3 {
+					continue
+				}
+				rounds++
+				t.stepf("a loop over Scan shortens the life of what it has not been given yet")
+				for id := range live {
+					if !seen[id] {
+						t.apply(id, backend.Patch{Set: fields{"a": "1"}, TTL: hour - time.Duration(rounds)*time.Minute})
+					}
+				}
+			}
+			for id := range live {
+				if !seen[id] {
+					t.failf("Scan did not yield %s, which lived all the time", showID(id))
+				}
+			}
+		},
+	},
+	{
+		name: "ScanLongIDs",
+		rule: ruleScan,
+		run: func(t *trial) {
+			t.scanner()
+			live := map[string]bool{}
+			long := (t.id() + strings.Repeat("x", 64))[:63]
+			for _, id := range []string{long + "a", long + "b", long, "q", ".", ":"} {
+				t.own(id)
+				t.delete(id) // should an earlier run have been interrupted
+				t.create(id, record(nil))
+				live[id] = true
+			}
+			t.wantScan(live, nil)
 		},
 	},
 	{

@@ -126,6 +126,27 @@ var bytesCases = []testCase{
 		},
 	},
 	{
+		name: "NamesSideBySide",
+		rule: ruleBytes,
+		run: func(t *trial) {
+			all := fields{} // a collation, a normal form or a trim takes one of these for another
+			for i, name := range []string{
+				"a", "a ", " a", "A", "a\x00", "\x00a", "a\n", "e", "\u00e9", "e\u0301", "\u00c9", "ss", "\u00df",
+			} {
+				all[name] = itoa(i)
+			}
+			t.wantFields(t.made(all), all)
+			id := t.made(fields{"a": "1"})
+			for _, name := range sorted(all) {
+				if name != "a" {
+					t.applyFails(id, backend.Patch{Has: []string{name}}, backend.ErrConflict)
+					t.apply(id, backend.Patch{If: fields{name: ""}, Delete: []string{name}})
+				}
+			}
+			t.wantFields(id, fields{"a": "1"})
+		},
+	},
+	{
 		name: "EmptyValues",
 		rule: ruleBytes,
 		run: func(t *trial) {
@@ -177,6 +198,36 @@ var bytesCases = []testCase{
 			t.wantFields(id, all)
 			t.apply(id, backend.Patch{Delete: names, Set: fields{"last": "1"}})
 			t.wantFields(id, fields{"last": "1"})
+		},
+	},
+	{
+		name: "ManyFieldsReply",
+		rule: ruleSize,
+		run: func(t *trial) {
+			const n = 10_000
+			all, names, adds := numbered(n)
+			id := t.made(all)
+			t.createFails(id, record(fields{"x": "1"}), backend.ErrExists)
+			wrong := fields{names[n-1]: "another"}
+			for range 4 { // a map has no order
+				t.stepf("of %d conditions, that on %s does not hold", n, showFields(wrong))
+				t.applyFails(id, backend.Patch{If: with(all, wrong), Touch: true, Load: true}, backend.ErrConflict)
+			}
+			t.applyFails(id, backend.Patch{Has: append(slices.Clip(names), "none"), Load: true}, backend.ErrConflict)
+			t.wantApply(id, backend.Patch{If: all, Has: names, Load: true}, record(all))
+			sums, dashes := make(fields, n), make(fields, n)
+			for name, v := range all {
+				sums[name], dashes[name] = v+"0", "-"
+			}
+			t.wantApply(id, backend.Patch{Add: adds, Load: true}, record(sums))
+			t.wantApply(id, backend.Patch{Set: dashes, Load: true}, record(dashes))
+			few := fields{"big": strings.Repeat("0123456789abcdef", 4<<10), "more": "1"}
+			t.wantApply(id, backend.Patch{Delete: names, Set: few, Load: true}, record(few))
+			t.createFails(id, record(all), backend.ErrExists)
+			t.wantFields(id, few)
+			t.apply(id, backend.Patch{Set: all})
+			t.wantApply(id, backend.Patch{Remove: true, Load: true}, record(with(all, few)))
+			t.wantGone(id)
 		},
 	},
 	{

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"strings"
 	"time"
 
 	"github.com/faeeb396/session"
@@ -155,8 +156,12 @@ var timeoutCases = []testCase{
 		rule:  promiseListed,
 		waits: true,
 		run: func(t *trial) {
+			remember := t.ttl(3)
+			if t.leaps { // what names the sessions lives for a minute more, so that the two differ by more than that
+				remember = 5 * time.Minute
+			}
 			m, other := t.managers(session.Options{
-				IdleTimeout: t.ttl(1), AbsoluteTimeout: t.ttl(1), RememberIdleTimeout: t.ttl(3), RememberAbsoluteTimeout: t.ttl(3),
+				IdleTimeout: t.ttl(1), AbsoluteTimeout: t.ttl(1), RememberIdleTimeout: remember, RememberAbsoluteTimeout: remember,
 			})
 			remembered := func(owner string) *session.Session {
 				s := other.NewSession()
@@ -173,8 +178,22 @@ var timeoutCases = []testCase{
 			t.wait(1.5)
 			m.wantOwned(first, long)
 			m.wantOwned(second, longer)
-			t.wait(2.1)
-			for _, id := range t.recordIDs() { // what names the sessions goes with them
+			if t.leaps {
+				t.leap(4 * time.Minute)
+				m.wantOwned(first, long)
+				m.wantOwned(second, longer)
+			}
+			t.leap(remember - t.ttl(1)) // and more than that in all
+			for _, id := range t.recordIDs() {
+				if !strings.HasPrefix(id, "owner:") {
+					t.wantGone(id)
+				}
+			}
+			if !t.leaps {
+				return
+			}
+			t.leap(time.Minute)
+			for _, id := range t.recordIDs() {
 				t.wantGone(id)
 			}
 		},

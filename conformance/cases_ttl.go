@@ -334,6 +334,33 @@ var ttlCases = []testCase{
 		},
 	},
 	{
+		name:  "TouchLongTTL",
+		rule:  ruleTouch,
+		waits: true,
+		run: func(t *trial) {
+			const day = 24 * time.Hour
+			const longest = math.MaxInt64 / time.Second * time.Second
+			ids := map[time.Duration]string{}
+			for _, ttl := range []time.Duration{25 * day, 50 * day, 400 * day, 36500 * day, longest} {
+				ids[ttl] = t.id()
+				t.create(ids[ttl], backend.Record{TTL: ttl})
+				t.apply(ids[ttl], backend.Patch{Touch: true})
+				t.apply(ids[ttl], backend.Patch{Touch: true, Set: fields{"a": "1"}})
+			}
+			check := func() {
+				for ttl, id := range ids {
+					t.wantLoad(id, backend.Record{Fields: fields{"a": "1"}, TTL: ttl})
+				}
+			}
+			t.wait(1)
+			check()
+			if t.leaps {
+				t.leap(24 * day)
+				check()
+			}
+		},
+	},
+	{
 		name:  "LongTTL",
 		rule:  ruleTTL,
 		waits: true,

@@ -118,8 +118,18 @@ func CheckSequence(t *testing.T, data []byte, newTarget func(*testing.T) Target)
 			b := data[0]
 			data = data[1:]
 			return int(b) % n
-		}).sequence(func() bool { return len(data) > 0 }))
+		}).sequence(func() bool { return len(data) > 0 }), modelTime)
 	}}
+	v, _ := s.try(t, tc, time.Second)
+	return Outcome{Failure: v.failure, Skip: v.skip, Report: report(t.Name(), tc, v)}
+}
+
+// CheckModel runs the case Model without a bubble, with another limit of time for the sequences, and for making one that
+// fails shorter.
+func CheckModel(t *testing.T, limit time.Duration, newTarget func(*testing.T) Target) Outcome {
+	t.Helper()
+	s := suite{newTarget: newTarget, stall: time.Minute}
+	tc := testCase{name: "Model", rule: ruleAtomic, run: func(tr *trial) { tr.sequences(limit) }}
 	v, _ := s.try(t, tc, time.Second)
 	return Outcome{Failure: v.failure, Skip: v.skip, Report: report(t.Name(), tc, v)}
 }

@@ -1,12 +1,14 @@
 package conformance_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/memory"
 	"github.com/faeeb396/session/conformance"
 )
@@ -38,6 +40,40 @@ func TestModelReport(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("the report:\n%s", got)
+	}
+}
+
+// On a slow store the case Model tries fewer sequences, and fewer ways to make one shorter.
+func TestModelTakesItsTime(t *testing.T) {
+	const limit, call = 100 * time.Millisecond, 2 * time.Millisecond
+	for _, tt := range []struct {
+		name  string
+		alter func(p *backend.Patch)
+		fails bool
+	}{
+		{name: "Correct", alter: func(*backend.Patch) {}},
+		{name: "Broken", alter: func(p *backend.Patch) { p.Delete = nil }, fails: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			calls := 0
+			o := conformance.CheckModel(t, limit, func(*testing.T) conformance.Target {
+				b := newMapBackend()
+				return conformance.Target{Backend: altered{Backend: b, apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+					calls++
+					time.Sleep(call)
+					p = copyOfPatch(p)
+					tt.alter(&p)
+					return b.Apply(ctx, id, p)
+				}}}
+			})
+			if (o.Failure != "") != tt.fails {
+				t.Errorf("failure = %s, want one: %v", o.Failure, tt.fails)
+			}
+			// The limit may pass twice, and a sequence that has begun goes on to its end.
+			if most := int(2*limit/call) + 80; calls > most {
+				t.Errorf("%d calls of Apply, of %v each, want at most %d", calls, call, most)
+			}
+		})
 	}
 }
 

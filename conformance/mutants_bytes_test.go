@@ -85,6 +85,103 @@ var bytesMutants = []mutant{
 			}
 		}),
 	},
+	{
+		name:   "names are the same but for spaces at their end",
+		kills:  []string{"NamesSideBySide"},
+		target: foldingTogether,
+	},
+}
+
+// wideMutants are at fault where there is much.
+var wideMutants = []mutant{
+	{
+		name:  "Apply replies 8000 fields at most",
+		kills: []string{"ManyFieldsReply"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if p.Load {
+				for _, name := range slices.Sorted(maps.Keys(rec.Fields))[min(8000, len(rec.Fields)):] {
+					delete(rec.Fields, name)
+				}
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "with Load, conditions past 4000 are not looked at",
+		kills: []string{"ManyFieldsReply"},
+		target: patching(func(p *backend.Patch) {
+			if p.Load && len(p.If)+len(p.Has) > 4000 {
+				p.If, p.Has = nil, nil
+			}
+		}),
+	},
+	{
+		name:  "Apply replies 60 KiB of a value at most",
+		kills: []string{"ManyFieldsReply"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			for name, v := range rec.Fields {
+				rec.Fields[name] = cut(60 << 10)(v)
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "a reply lacks what was set, where that is more than 4000 fields",
+		kills: []string{"ManyFieldsReply"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if len(p.Set) > 4000 {
+				maps.DeleteFunc(rec.Fields, func(name, _ string) bool { _, ok := p.Set[name]; return ok })
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:  "ErrExists of a Create with more than 4000 fields comes after a write",
+		kills: []string{"ManyFieldsReply"},
+		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
+			err := c.Create(ctx, id, rec)
+			if errors.Is(err, backend.ErrExists) && len(rec.Fields) > 4000 {
+				c.edit(id, func(e *entry) { maps.Copy(e.Fields, rec.Fields) })
+			}
+			return err
+		}),
+	},
+}
+
+// foldingTogether makes a target where a field takes the place of one whose name is the same but for spaces at its end.
+func foldingTogether(c *complete) conformance.Target {
+	return applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+		rec, _ := c.Load(ctx, id)
+		stored := func(name string) string {
+			if _, ok := rec.Fields[name]; ok {
+				return name
+			}
+			for other := range rec.Fields {
+				if strings.TrimRight(other, " ") == strings.TrimRight(name, " ") {
+					return other
+				}
+			}
+			return name
+		}
+		renamed := func(m map[string]string) map[string]string {
+			other := map[string]string{}
+			for name, v := range m {
+				other[stored(name)] = v
+			}
+			return other
+		}
+		p = copyOfPatch(p)
+		p.If, p.Set = renamed(p.If), renamed(p.Set)
+		for _, names := range [][]string{p.Has, p.Delete} {
+			for i := range names {
+				names[i] = stored(names[i])
+			}
+		}
+		return c.Apply(ctx, id, p)
+	})(c)
 }
 
 func valid(s string) string     { return strings.ToValidUTF8(s, "\uFFFD") }

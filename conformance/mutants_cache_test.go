@@ -93,7 +93,7 @@ func besides(f func(*caching)) func(*complete) conformance.Target {
 
 // A cache that is behind what another client has written passes the cases about caches.
 func TestCacheThatIsBehindPasses(t *testing.T) {
-	for _, name := range []string{"FreshReadsPast", "CacheReadsOwnWrites"} {
+	for _, name := range []string{"FreshReadsPast", "CacheReadsOwnWrites", "CacheRacesOwnWrites"} {
 		o := conformance.Check(t, name, time.Minute, func(*testing.T) conformance.Target {
 			return besides(func(*caching) {})(newComplete())
 		})
@@ -144,6 +144,13 @@ var cacheMutants = []mutant{
 		kills:  []string{"CacheReadsOwnWrites"},
 		target: besides(func(c *caching) { c.absent = true }),
 	},
+	{
+		name:  "a read that was under way puts what is old into the cache",
+		kills: []string{"CacheRacesOwnWrites"},
+		target: func(c *complete) conformance.Target {
+			return conformance.Target{Backend: &late{newCaching(c)}, Second: c}
+		},
+	},
 }
 
 // cacherOf is a backend whose Fresh returns another.
@@ -153,6 +160,28 @@ type cacherOf struct {
 }
 
 func (c cacherOf) Fresh() backend.Backend { return c.fresh }
+
+// late is a cache that a read fills after a write that has come in between.
+type late struct{ *caching }
+
+func (l *late) Fresh() backend.Backend { return past{l.caching} }
+
+func (l *late) Load(ctx context.Context, id string) (backend.Record, error) {
+	l.mu.Lock()
+	old, ok := l.cache[id]
+	l.mu.Unlock()
+	if ok && time.Since(old.at) < cacheFor {
+		return copyOf(old.rec), old.err
+	}
+	rec, err := l.Backend.Load(ctx, id)
+	pause()
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.cache[id] = loaded{copyOf(rec), nil, time.Now()}
+	}
+	return rec, err
+}
 
 // loader is a backend for reading.
 type loader struct{ backend.Backend }

@@ -330,6 +330,24 @@ var touchMutants = []mutant{
 			return err
 		}),
 	},
+	{
+		name:  "a touch adds nanoseconds in 64 bits",
+		kills: []string{"TouchLongTTL"},
+		target: applied(func(c *complete, p backend.Patch, e *entry) {
+			if p.Touch && p.TTL == 0 {
+				e.deadline = time.Unix(0, c.now().UnixNano()+int64(e.TTL))
+			}
+		}),
+	},
+	{
+		name:  "milliseconds of a touch have 32 bits",
+		kills: []string{"TouchLongTTL"},
+		target: applied(func(c *complete, p backend.Patch, e *entry) {
+			if p.Touch && p.TTL == 0 {
+				e.deadline = c.now().Add(time.Duration(uint32(e.TTL.Milliseconds())) * time.Millisecond)
+			}
+		}),
+	},
 }
 
 // rememberingTTL makes a target whose clients touch with the time to live that they were told last.

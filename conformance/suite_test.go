@@ -79,6 +79,10 @@ func TestReportOfStuckCase(t *testing.T) {
 			if want == "" || !regexp.MustCompile(want).MatchString(o.Failure) {
 				t.Errorf("failure = %s\nwant a match of %s", o.Failure, want)
 			}
+			if why, _, _ := strings.Cut(o.Failure, "\n\n"); strings.HasPrefix(why, "the case ") &&
+				!strings.HasPrefix(o.Report, why+"\n\nbroken rule, unless the backend is right and slow:\n    ") {
+				t.Errorf("report = %.400s\nwant it to begin with why the case has ended: %s", o.Report, why)
+			}
 		})
 	}
 }
