@@ -256,15 +256,7 @@ var optionalCases = []testCase{
 		name: "UnreadableStays",
 		rule: "It is never taken for \"not found\", and never overwritten.",
 		run: func(t *trial) {
-			if len(t.target.Plant) == 0 {
-				t.skip("the target cannot plant anything")
-			}
-			for _, kind := range slices.Sorted(maps.Keys(t.target.Plant)) {
-				id := t.id()
-				if err := t.target.Plant[kind](t.ctx, id); err != nil {
-					t.failf("planting %s failed: %v", kind, err)
-				}
-				t.stepf("%s is planted under %s", kind, showID(id))
+			for _, id := range t.planted() {
 				for range 2 {
 					t.loadFails(id, backend.ErrUnreadable)
 					for _, p := range everyPatch() {
@@ -279,6 +271,43 @@ var optionalCases = []testCase{
 			}
 		},
 	},
+	{
+		name: "UnreadableDelete",
+		rule: "What is no record it deletes, too, or fails with ErrUnreadable: after a Delete that succeeded, nothing is left that a session could come back from.",
+		run: func(t *trial) {
+			for _, id := range t.planted() {
+				err := t.tryDelete(id)
+				t.stepf("Delete(%s) = %s", showID(id), showError(err))
+				switch {
+				case err == nil:
+					t.wantGone(id)
+					t.create(id, record(fields{"a": "1"}))
+					t.wantFields(id, fields{"a": "1"})
+				case errors.Is(err, backend.ErrUnreadable):
+					t.loadFails(id, backend.ErrUnreadable)
+				default:
+					t.failf("Delete returned another error, mismatch (-want +got):\n  - none or ErrUnreadable\n  + %s", showError(err))
+				}
+			}
+		},
+	},
+}
+
+// planted plants one of each kind of what is no record, and returns the IDs. It skips the case where it cannot.
+func (tr *trial) planted() []string {
+	if len(tr.target.Plant) == 0 {
+		tr.skip("the target cannot plant anything")
+	}
+	var ids []string
+	for _, kind := range slices.Sorted(maps.Keys(tr.target.Plant)) {
+		id := tr.id()
+		if err := tr.target.Plant[kind](tr.ctx, id); err != nil {
+			tr.failf("planting %s failed: %v", kind, err)
+		}
+		tr.stepf("%s is planted under %s", kind, showID(id))
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // scanner returns the target's Scanner, or skips the case.

@@ -68,8 +68,8 @@
 // # Optional parts
 //
 // The cases for [backend.Scanner], [backend.Pinger] and [backend.Cacher], named Scan, Ping, and Fresh and Cache, run if
-// [backend.As] finds these in Target.Backend, and are skipped otherwise. So are the cases UnreadableStays and
-// SessionUnreadable, unless [Target.Plant] says how to store what is no record. A skipped case prints why.
+// [backend.As] finds these in Target.Backend, and are skipped otherwise. So are the cases UnreadableStays,
+// UnreadableDelete and SessionUnreadable, unless [Target.Plant] says how to store what is no record. A skipped case prints why.
 //
 // What is not checked: what a backend does when its server fails, replies late or loses a reply, and whether a
 // durable change outlives a failover, since that takes the server's own tools. A backend with a local cache that

@@ -196,6 +196,16 @@ func (c *complete) Apply(ctx context.Context, id string, p backend.Patch) (backe
 	return c.mapBackend.Apply(ctx, id, p)
 }
 
+func (c *complete) Delete(ctx context.Context, id string) error {
+	err := c.mapBackend.Delete(ctx, id)
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.garbage, id)
+	}
+	return err
+}
+
 func (c *complete) Ping(ctx context.Context) error { return ctx.Err() }
 
 func (c *complete) Fresh() backend.Backend { return nil }

@@ -252,6 +252,16 @@ var clientMutants = []mutant{
 		}),
 	},
 	{
+		name:  "Delete leaves what it cannot read",
+		kills: []string{"UnreadableDelete"},
+		target: func(c *complete) conformance.Target {
+			t := c.target()
+			t.Backend = altered{Backend: c, del: func(ctx context.Context, id string) error { return c.mapBackend.Delete(ctx, id) }}
+			t.Second = t.Backend
+			return t
+		},
+	},
+	{
 		name:  "Apply deletes what it cannot read",
 		kills: []string{"UnreadableStays"},
 		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
