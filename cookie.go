@@ -152,19 +152,27 @@ func addCookie(h http.Header, cookie *http.Cookie) {
 	forbidCaching(h)
 }
 
-// forbidCaching keeps shared caches from giving one visitor's cookie to another (RFC 9111, section 7.3).
+// forbidCaching keeps shared caches from giving one visitor's cookie to another (RFC 9111, section 7.3). What a handler
+// says to content delivery networks alone counts more for them (RFC 9213), and has to say so, too.
 func forbidCaching(h http.Header) {
-	control := strings.ToLower(strings.Join(h["Cache-Control"], ","))
-	if control == "" {
+	if control := h["Cache-Control"]; len(control) == 0 {
 		h.Set("Cache-Control", "no-store")
-		return
+	} else if !private(control) {
+		h.Add("Cache-Control", "private")
 	}
-	for d := range strings.SplitSeq(control, ",") {
+	if control := h["Cdn-Cache-Control"]; len(control) > 0 && !private(control) {
+		h.Set("CDN-Cache-Control", "no-store")
+	}
+}
+
+// private reports whether the lines of a Cache-Control keep a response out of shared caches.
+func private(control []string) bool {
+	for d := range strings.SplitSeq(strings.ToLower(strings.Join(control, ",")), ",") {
 		if d = strings.TrimSpace(d); d == "no-store" || d == "private" { // private="Field" is about that field alone
-			return
+			return true
 		}
 	}
-	h.Add("Cache-Control", "private")
+	return false
 }
 
 // addVary says that the response depends on the cookie. room is memory for the line.

@@ -293,6 +293,27 @@ func TestCookieIsNeverLeftToSharedCaches(t *testing.T) {
 	}
 }
 
+// So are those that are for content delivery networks (RFC 9213).
+func TestCookieIsNeverLeftToDeliveryNetworks(t *testing.T) {
+	for _, tt := range []struct{ set, want string }{
+		{set: "", want: ""},
+		{set: "max-age=60", want: "no-store"},
+		{set: "Private", want: "Private"},
+		{set: `max-age=60, private="X-User"`, want: "no-store"},
+	} {
+		m := mustNew(t, memory.New(nil), nil)
+		w := newBrowser(t, routes(m, map[string]serve{"/": func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
+			if tt.set != "" {
+				w.Header().Set("CDN-Cache-Control", tt.set)
+			}
+			s.Set("a", "1")
+		}})).get("/")
+		if got := w.Header().Get("CDN-Cache-Control"); got != tt.want || !setsCookie(w) {
+			t.Errorf("beside Set-Cookie: CDN-Cache-Control %q for %q, want %q", got, tt.set, tt.want)
+		}
+	}
+}
+
 // A connection that cannot be taken over, as those of HTTP/2, leaves the session open.
 func TestHijackThatIsNotSupportedLeavesTheSessionOpen(t *testing.T) {
 	ev := new(events)
