@@ -64,7 +64,7 @@ func (m *Manager) Peek(ctx context.Context, token Token) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.quiet, s.peeked = true, true
+	s.peeked = true
 	return s, nil
 }
 

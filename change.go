@@ -40,7 +40,7 @@ func (c *change) empty() bool {
 func (s *Session) change(add map[string]int64, timed bool) change {
 	now := s.m.now()
 	c := change{now: now}
-	c.touch = s.newTTL || s.login || s.remember || !s.peeked && s.m.opts.touchDue(now, s.accessed, s.ttl, s.quiet)
+	c.touch = s.newTTL || s.login || s.remember || !s.peeked && s.m.opts.touchDue(now, s.accessed, s.ttl, s.touched)
 	if timed && !s.peeked && !s.login && !s.rotate {
 		s.timer(&c)
 	}

@@ -199,8 +199,7 @@ func (s *Session) notLanded(ctx context.Context, asked bool, err error) error {
 	case s.login && (errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict)):
 		return errRestart
 	case errors.Is(err, ErrNotFound):
-		s.reset()
-		s.cookie = keepCookie // by now the client may hold the token of another session
+		s.lose()
 		if !asked {
 			return nil
 		}
@@ -220,6 +219,13 @@ func (s *Session) notLanded(ctx context.Context, asked bool, err error) error {
 func (s *Session) reset() {
 	s.token, s.stored, s.fields, s.meta, s.pending = "", false, nil, meta{}, pending{}
 	s.ttl = s.m.opts.IdleTimeout
+}
+
+// lose is reset for a session that others have ended. The cookie is left alone: by now the client may hold the token of
+// another session.
+func (s *Session) lose() {
+	s.reset()
+	s.cookie = keepCookie
 }
 
 // errRestart says that the session of a login has ended, or changed hands, meanwhile.

@@ -21,7 +21,7 @@ const (
 	EventExpired        EventKind = "expired"         // it was found past its absolute timeout, and ended
 	EventMismatch       EventKind = "mismatch"        // a token with its ID and another secret was presented
 	EventRejectedCookie EventKind = "rejected cookie" // a cookie was malformed, or there were several
-	EventStoreError     EventKind = "store error"     // the store failed, or held what cannot be read; not that the caller cancelled
+	EventStoreError     EventKind = "store error"     // the store failed, or held what cannot be read
 	EventLateChange     EventKind = "late change"     // a handler changed it after the response had begun
 	EventMisuse         EventKind = "misuse"          // a handler did with it what cannot be: Err says what
 )
@@ -98,13 +98,14 @@ func (c hookContext) Value(key any) any {
 // String keeps the request and its headers out of what fmt prints of a context.
 func (c hookContext) String() string { return fmt.Sprint(c.Context) + ".WithoutSession" }
 
-// storeFailed tells the hook of an error unless it is a plain refusal, and returns it wrapped.
+// storeFailed tells the hook of an error unless it is a plain refusal, or that the caller has cancelled, and returns it
+// wrapped.
 func (m *Manager) storeFailed(ctx context.Context, op, id string, err error) error {
 	if err == nil {
 		return nil
 	}
 	err = wrap(op, id, err)
-	gone := errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) // the caller, not the store
+	gone := errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled)
 	if !refused(err) && !gone {
 		m.emit(ctx, Event{Kind: EventStoreError, ID: id, Err: err})
 	}

@@ -233,3 +233,38 @@ func TestStepUpIsKeptWhereItsMarkFails(t *testing.T) {
 		t.Errorf("the session and its cart are gone: %v %v", rec, err)
 	}
 }
+
+// The next login of the owner finds the place free, too.
+func TestLoginThatWasNotStoredLeavesThePlaceFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{Backend: memory.New(nil)}
+		m := mustNew(t, f, quiet(session.Options{MaxSessions: 1, RefuseLogin: true}))
+		f.before = once(sessionWrite)
+		if _, err := tryLogin(m, "andrew"); !errors.Is(err, errStore) {
+			t.Fatal(err)
+		}
+		if _, err := tryLogin(m, "andrew"); err != nil {
+			t.Errorf("the next login: %v", err)
+		}
+	})
+}
+
+// Where the mark fails because all of the owner's sessions were ended, so was this one.
+func TestLoginWhoseMarkFailsAndIsNotListedIsEnded(t *testing.T) {
+	f := &faulty{Backend: memory.New(nil)}
+	m := mustNew(t, f, quiet(session.Options{}))
+	fails := once(confirmWrite)
+	f.before = func(method, id string, p backend.Patch) error {
+		err := fails(method, id, p)
+		if err != nil {
+			if _, revoked := m.RevokeAll(t.Context(), "andrew"); revoked != nil {
+				t.Error(revoked)
+			}
+		}
+		return err
+	}
+	s, err := tryLogin(m, "andrew")
+	if !errors.Is(err, session.ErrConflict) || s.Exists() {
+		t.Errorf("Commit = %v, and the session exists: %v; want ErrConflict", err, s.Exists())
+	}
+}

@@ -44,12 +44,11 @@ func (s *Session) AuthenticatedWithin(ctx context.Context, d time.Duration) (boo
 func (s *Session) freshen(ctx context.Context) error {
 	id := s.id()
 	err := s.refresh(hookContext{ctx, s.m})
-	if errors.Is(err, ErrNotFound) && s.login {
-		return nil // the commit finds out, and makes a new session
-	}
 	if errors.Is(err, ErrNotFound) {
-		s.reset()
-		s.cookie = keepCookie // by now the client may hold the token of another session
+		if s.login {
+			return nil // the commit finds out, and makes a new session
+		}
+		s.lose()
 	}
 	if err != nil {
 		return s.m.storeFailed(ctx, "refresh", id, err)

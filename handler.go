@@ -54,7 +54,8 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 //
 // The error says that the store did not answer, or holds what cannot be read; it is never ErrNotFound. The
 // handler should return: Options.ErrorHandler answers then, whatever the handler writes, unless the response has begun.
-// It does so too if the commit fails at the end. An error of a call that goes to the store at once, as Increment, is the handler's to answer.
+// It does so too if the commit fails at the end. An error of a call that goes to the store at once, as Increment, is
+// the handler's to answer.
 //
 // ErrNoHandler says that the request did not pass through Handler, and so does an event: nobody else answers then.
 func (m *Manager) Get(r *http.Request) (*Session, error) {
@@ -75,8 +76,8 @@ func (m *Manager) FromContext(ctx context.Context) (*Session, error) {
 	return x.get(ctx)
 }
 
-// leave hands back what net/http looks for in the request that it made, and, where next has panicked, tells the client
-// of a token that was stored.
+// leave hands back what net/http looks for in the request that it made. Where next has panicked, it tells the client of
+// a token that was stored; where it has done so because the error handler had answered in its place, all is well.
 func (x *exchange) leave(r *http.Request) {
 	if r.MultipartForm == nil {
 		r.MultipartForm = x.r.MultipartForm // net/http removes its temporary files
@@ -86,7 +87,7 @@ func (x *exchange) leave(r *http.Request) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.failed != nil { // the error handler has answered: httputil.ReverseProxy, which could not, panics
+	if x.failed != nil { // as httputil.ReverseProxy does, which could not write
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
 			panic(p)
 		}

@@ -363,13 +363,38 @@ func TestNothingOfTheHandlersIsSentAsTrailerEither(t *testing.T) {
 }
 
 // CloseNotify
-// Some frameworks rely on it.
+// Some frameworks rely on it to tell when the client has gone.
 func TestCloseNotify(t *testing.T) {
 	m := mustNew(t, memory.New(nil), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan bool)
 	srv := serverFor(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if _, ok := w.(interface{ CloseNotify() <-chan bool }); !ok {
+		n, ok := w.(interface{ CloseNotify() <-chan bool })
+		if !ok {
 			t.Errorf("%T has no CloseNotify, as net/http's own writers have", w)
+			close(told)
+			return
 		}
+		gone := n.CloseNotify()
+		select {
+		case <-gone:
+			t.Error("the client is said to have gone, and waits")
+		default:
+		}
+		cancel()
+		select {
+		case <-gone:
+		case <-time.After(10 * time.Second):
+			t.Error("nothing is told of a client that has gone")
+		}
+		close(told)
 	})), false)
-	fetch(t, srv, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := srv.Client().Do(req); err == nil {
+		res.Body.Close()
+	}
+	<-told
 }

@@ -139,7 +139,7 @@ func (s *Session) conclude(ctx context.Context, token string, rec backend.Record
 	id := token[:idLen]
 	switch v {
 	case live:
-		s.token, s.stored, s.fields, s.ttl, s.meta, s.quiet = token, true, rec.Fields, rec.TTL, mt, touched
+		s.token, s.stored, s.fields, s.ttl, s.meta, s.touched = token, true, rec.Fields, rec.TTL, mt, touched
 		return nil
 	case reused:
 		s.m.endReused(ctx, id, mt, rec)
@@ -153,10 +153,14 @@ func (s *Session) conclude(ctx context.Context, token string, rec backend.Record
 	return wrap("load", id, ErrNotFound)
 }
 
-// reap ends a session that is past its lifetime, unless a login has started that over meanwhile.
+// reap ends a session that is past its lifetime, unless a login has started that over meanwhile, or Remember has made
+// it longer.
 func (m *Manager) reap(ctx context.Context, id string, mt meta, rec backend.Record) {
 	_, err := m.b.Apply(ctx, id, backend.Patch{
-		If:     map[string]string{fieldCreated: rec.Fields[fieldCreated], fieldEpoch: rec.Fields[fieldEpoch], fieldRemembered: rec.Fields[fieldRemembered]},
+		If: map[string]string{
+			fieldCreated: rec.Fields[fieldCreated], fieldEpoch: rec.Fields[fieldEpoch],
+			fieldRemembered: rec.Fields[fieldRemembered],
+		},
 		Remove: true,
 	})
 	if err == nil {

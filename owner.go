@@ -94,10 +94,11 @@ type link struct {
 const maxBlocked = 10
 
 // link enters a session into the index of the owner who logs in, after making room for it if there is a limit. An entry
-// that this login has left behind takes no room.
-func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration, prolong bool) (link, error) {
+// that this login has left behind takes room only if it lives. there says that it is no login: the session is its
+// owner's already, and its index is to live as long as it.
+func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration, there bool) (link, error) {
 	l := link{key: ownerKey(owner), id: id, value: formatTime(m.now()) + " " + rand.Text()[:10]}
-	if prolong { // the session is there already
+	if there {
 		l.value = done + l.value
 	}
 	seconds := int64(lifetime / time.Second)
@@ -108,7 +109,7 @@ func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime tim
 			Touch: true,
 		}
 		var surplus index
-		if m.opts.MaxSessions > 0 && !prolong {
+		if m.opts.MaxSessions > 0 && !there {
 			var err error
 			if surplus, err = m.surplus(ctx, owner, id, left); err != nil {
 				return l, err
@@ -170,7 +171,7 @@ func (m *Manager) prolong(ctx context.Context, key, before string, lifetime time
 }
 
 // surplus returns the index with the sessions alone that must end so that one more, id, makes no more than
-// MaxSessions, or ErrTooManySessions if none is to be ended. Logins under way count, but not the one that was left.
+// MaxSessions, or ErrTooManySessions if none is to be ended. Logins under way count; the one that was left only if it lives.
 func (m *Manager) surplus(ctx context.Context, owner, id, left string) (index, error) {
 	ix, err := m.loadIndex(ctx, owner)
 	if err != nil {

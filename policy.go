@@ -145,13 +145,14 @@ func (m *meta) firstSight() bool { return m.previous && !m.byPrevious && m.seen 
 
 // touchDue reports whether it is time to count the TTL from now again. A time of last use that lies in the
 // future was written by a machine whose clock is ahead: that says nothing about when the TTL was started, so
-// it is due.
-func (o *Options) touchDue(now time.Time, accessed instant, ttl time.Duration, quiet bool) bool {
+// it is due. touched says that the session was touched when it was read: a request that reads it at once is done with
+// that, one that holds it for longer is to touch it from time to time, whatever TouchInterval says of reading.
+func (o *Options) touchDue(now time.Time, accessed instant, ttl time.Duration, touched bool) bool {
 	idle := accessed.until(now)
-	if quiet && idle <= 0 {
+	if touched && idle <= 0 {
 		return false // touched just now
 	}
-	if o.TouchInterval < 0 && !quiet || idle < 0 || ttl < 2*time.Second { // times are whole seconds: too coarse for that
+	if o.TouchInterval < 0 && !touched || idle < 0 || ttl < 2*time.Second { // times are whole seconds: too coarse for that
 		return true
 	}
 	interval := o.TouchInterval

@@ -27,16 +27,16 @@ type Session struct {
 type state struct {
 	m *Manager
 
-	mu     sync.Mutex
-	token  string // as presented or given out; "" while there is no record
-	stored bool   // there was a record when last looked at
-	sealed bool   // the response has begun
-	quiet  bool   // commits do not touch: it has been touched, or only peeked at
-	peeked bool   // nor does the rotation timer run
-	cached bool   // it may come from a local cache
+	mu      sync.Mutex
+	token   string // as presented or given out; "" while there is no record
+	stored  bool   // there was a record when last looked at
+	sealed  bool   // the response has begun
+	touched bool   // it was, when it was read
+	peeked  bool   // neither is it touched by a commit, nor does the rotation timer run
+	cached  bool   // it may come from a local cache
 
 	presented bool   // the request came with a cookie
-	left      string // the session that a login of this request has linked, which then was not there any more
+	left      string // the session that a login of this request has linked, and then did not get
 	fields    map[string]string
 	ttl       time.Duration
 	meta

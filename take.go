@@ -92,8 +92,7 @@ func (s *Session) reread(ctx context.Context, name string) error {
 	rec, err := s.m.fresh.Load(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		s.reset()
-		s.cookie = keepCookie
+		s.lose()
 		return wrap("take", id, err)
 	case err != nil:
 		return s.m.storeFailed(ctx, "take", id, err)
