@@ -268,3 +268,39 @@ func TestLoginWhoseMarkFailsAndIsNotListedIsEnded(t *testing.T) {
 		t.Errorf("Commit = %v, and the session exists: %v; want ErrConflict", err, s.Exists())
 	}
 }
+
+// A second try finds its place also where nothing could be taken back.
+func TestLoginThatCouldNotBeTakenBackTakesNoPlace(t *testing.T) {
+	f := &faulty{Backend: memory.New(nil)}
+	m, ctx := mustNew(t, f, quiet(session.Options{MaxSessions: 1, RefuseLogin: true})), t.Context()
+	s := m.NewSession()
+	s.Login("andrew")
+	f.before = func(method, id string, _ backend.Patch) error {
+		if !isIndex(id) && method != "Apply" {
+			return errStore
+		}
+		return nil
+	}
+	if err := s.Commit(ctx); !errors.Is(err, errStore) {
+		t.Fatal(err)
+	}
+	f.before = nil
+	if err := s.Commit(ctx); err != nil {
+		t.Errorf("the second try: %v", err)
+	}
+}
+
+// An error of the store's that looks like the caller's is the store's, as long as the caller waits.
+func TestCancelledStoreIsAStoreError(t *testing.T) {
+	f, ev := &faulty{Backend: memory.New(nil)}, new(events)
+	m := mustNew(t, f, &session.Options{OnEvent: ev.hook})
+	f.before = func(string, string, backend.Patch) error { return context.Canceled }
+	s := m.NewSession()
+	s.Set("a", "1")
+	if err := s.Commit(t.Context()); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if got := ev.kinds(); got != string(session.EventStoreError) {
+		t.Errorf("events %q, want a store error", got)
+	}
+}

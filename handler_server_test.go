@@ -83,6 +83,24 @@ func TestFailedCommitBeforeAReverseProxyIs503(t *testing.T) {
 	}
 }
 
+// Another panic goes on, after a commit that failed too.
+func TestPanicAfterAFailedCommitGoesOn(t *testing.T) {
+	b := newSpy()
+	m := mustNew(t, b, quiet(session.Options{}))
+	b.fail = map[string]error{"Create": errStore}
+	h := routes(m, map[string]serve{"/": func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
+		s.Set("a", "1")
+		_, _ = w.Write(nil) // the error handler answers
+		panic("oops")
+	}})
+	defer func() {
+		if p := recover(); p != "oops" {
+			t.Errorf("recover = %v, want the handler's panic", p)
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+}
+
 // The temporary files of an upload go when the request has been answered, as they do without Handler.
 func TestUploadLeavesNoTemporaryFiles(t *testing.T) {
 	for _, with := range []bool{false, true} {

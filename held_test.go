@@ -151,3 +151,23 @@ func TestEndIsNotFoundWhereALoginIsFaster(t *testing.T) {
 		}
 	})
 }
+
+// So does a Take that finds it gone, with a local cache or without.
+func TestTakeOfASessionThatIsGoneLeavesTheCookie(t *testing.T) {
+	cached, other, _, _ := cachedPair(t, nil)
+	for _, m := range []*session.Manager{cached, other} {
+		r := mustCreate(t, other, map[string]string{"flash": "saved"})
+		view, fresh := mustLoad(t, m, r.Token()), mustLoad(t, m, r.Token())
+		if err := other.End(t.Context(), r.Token()); err != nil {
+			t.Fatal(err)
+		}
+		_, _, taken := view.Take(t.Context(), "flash")
+		_, _, absent := fresh.Take(t.Context(), "none")
+		for _, v := range []*session.Session{view, fresh} {
+			h := make(http.Header)
+			if m.WriteCookie(h, v); h.Get("Set-Cookie") != "" {
+				t.Errorf("Take = %v, %v; Set-Cookie %q", taken, absent, h.Get("Set-Cookie"))
+			}
+		}
+	}
+}

@@ -139,3 +139,21 @@ func TestNextEpoch(t *testing.T) {
 		}
 	}
 }
+
+// What was touched when it was read is not touched again in the same second, and then by the default interval.
+func TestTouchDueOfWhatWasTouched(t *testing.T) {
+	for _, tt := range []struct {
+		ago, ttl time.Duration
+		want     bool
+	}{
+		{ago: 0, ttl: time.Second, want: false},
+		{ago: 0, ttl: 10 * time.Second, want: false},
+		{ago: 59 * time.Second, ttl: time.Hour, want: false},
+		{ago: time.Minute, ttl: time.Hour, want: true},
+	} {
+		o := &Options{TouchInterval: -1}
+		if got := o.touchDue(noon, instant(noon.Add(-tt.ago).Unix()), tt.ttl, true); got != tt.want {
+			t.Errorf("touchDue of what was touched %v ago, with a TTL of %v = %v", tt.ago, tt.ttl, got)
+		}
+	}
+}
