@@ -239,7 +239,7 @@ func checkFiles(t *testing.T, dir string, growing bool) {
 }
 
 // targetCount is how many targets a whole run judges: rates, routes that ignore the session, allocations and sizes.
-const targetCount = 13 + 6 + 3 + 2
+const targetCount = 13 + 8 + 3 + 2
 
 func TestHistogramQuantile(t *testing.T) {
 	var h histogram

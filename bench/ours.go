@@ -66,8 +66,10 @@ func oursOnRedis(addr string) ([]*contender, error) {
 		add(nameGo, goredis.New(gc, nil), 0, closeAll),
 		add(nameGoTouch, goredis.New(gc, nil), everyRead, nothing),
 		add(nameGoAuto, goredis.New(auto, nil), 0, nothing),
+		add(nameGoEach, goredis.New(gc, &goredis.Options{DisableBatching: true}), 0, nothing),
 		add(nameRu, rueidis.New(rc, nil), 0, nothing),
 		add(nameRuTouch, rueidis.New(rc, nil), everyRead, nothing),
+		add(nameRuEach, rueidis.New(rc, &rueidis.Options{DisableBatching: true}), 0, nothing),
 		add(nameRuCache, rueidis.New(cached, &rueidis.Options{LocalCache: localCache}), 0, nothing),
 	} {
 		if err != nil {

@@ -1,6 +1,7 @@
 package goredis_test
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"time"
@@ -20,29 +21,29 @@ func TestConformance(t *testing.T) {
 		server := miniredis.RunT(t)
 		client := connect(t, server.Addr())
 		other := rueidis.New(connectOther(t, server.Addr()), nil)
-		runConformance(t, client, other, "", server.FastForward)
+		runConformance(t, client, other, goredis.Options{}, server.FastForward)
 	})
 	t.Run("redis", func(t *testing.T) {
 		server := redistest.Shared(t)
 		prefix := server.Prefix(t)
 		client := connect(t, server.Addr())
 		other := rueidis.New(connectOther(t, server.Addr()), &rueidis.Options{Prefix: prefix})
-		runConformance(t, client, other, prefix, nil)
+		runConformance(t, client, other, goredis.Options{Prefix: prefix}, nil)
 	})
 	t.Run("auto-pipelined", func(t *testing.T) {
 		server := redistest.Shared(t)
 		prefix := server.Prefix(t)
 		client := autoPipelined(t, connect(t, server.Addr()))
 		other := goredis.New(connect(t, server.Addr()), &goredis.Options{Prefix: prefix})
-		runConformance(t, client, other, prefix, nil)
+		runConformance(t, client, other, goredis.Options{Prefix: prefix}, nil)
 	})
-	t.Run("RESP2", func(t *testing.T) {
+	t.Run("RESP2, each call by itself", func(t *testing.T) {
 		server := redistest.Shared(t)
 		prefix := server.Prefix(t)
 		client := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2})
 		t.Cleanup(func() { client.Close() })
 		other := goredis.New(autoPipelined(t, client), &goredis.Options{Prefix: prefix})
-		runConformance(t, client, other, prefix, nil)
+		runConformance(t, client, other, goredis.Options{Prefix: prefix, DisableBatching: true}, nil)
 	})
 }
 
@@ -56,12 +57,10 @@ func autoPipelined(tb testing.TB, client redis.UniversalClient) redis.UniversalC
 	return auto
 }
 
-func runConformance(t *testing.T, client redis.UniversalClient, second backend.Backend, prefix string,
+func runConformance(t *testing.T, client redis.UniversalClient, second backend.Backend, opts goredis.Options,
 	advance func(time.Duration)) {
-	b := goredis.New(client, &goredis.Options{Prefix: prefix})
-	if prefix == "" {
-		prefix = "session:"
-	}
+	b := goredis.New(client, &opts)
+	prefix := cmp.Or(opts.Prefix, "session:")
 	newTarget := func(*testing.T) conformance.Target {
 		return conformance.Target{
 			Backend: b,

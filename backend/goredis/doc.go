@@ -41,6 +41,25 @@
 // write whose reply is lost is an error, and whether it was done is not known. Only Load asks again, four times
 // at most, if the connection ends under it.
 //
+// # Batching
+//
+// Calls go out one by one while few are under way. While twice GOMAXPROCS are, those that arrive wait for the next of
+// them to come back, which is a small part of a round trip, and go together, up to 64 in one pipeline. That takes the
+// server and this process half the time for a read, and fewer connections. What differs:
+//
+//   - A hook of the client, for traces and metrics, sees such a pipeline in place of its commands, with the values of
+//     the context of the first call in it.
+//   - A call that waits, or is under way with others, ends with its context, also where that is cancelled. One that has
+//     not gone out by then is not sent.
+//   - If the connection ends under a pipeline, none of its writes that were not answered is sent again, as ever, and
+//     all of them are errors.
+//   - If nothing comes back for 10 milliseconds, calls go out by themselves again: a dead connection, or a server far
+//     away, holds up nobody else.
+//
+// Calls go by themselves through any other client than a [redis.Client], which Sentinel's is, too: a cluster's and a
+// Ring's have several servers, an auto-pipelined one gathers commands itself. So do writes that wait for replicas, and
+// all calls if [Options.DisableBatching] is set.
+//
 // # Server
 //
 // Redis 5.0 or later, or one that is compatible with it: HSET with several fields came with 4.0, scripts that
@@ -58,7 +77,7 @@
 //
 //   - ContextTimeoutEnabled: true. Without it, go-redis does not look at a context while it waits for a reply,
 //     and each call may take as long as ReadTimeout, 5 seconds. With it, deadlines hold; a context that is
-//     cancelled still ends a call only before it is sent.
+//     cancelled still ends a call that goes by itself only before it is sent.
 //   - ClusterStateReloadInterval: time.Second. It is how soon a ClusterClient finds the new master after a
 //     failover; by default it looks once a minute.
 //   - ReadOnly, RouteByLatency, RouteRandomly: never. A replica does not know yet of a session that has ended.

@@ -40,11 +40,16 @@ type Options struct {
 
 	// WaitTimeout is how long they wait: less than the client's ReadTimeout. If zero, one second.
 	WaitTimeout time.Duration
+
+	// DisableBatching has each call sent by itself, where each is to have its own span in a trace, for example. If
+	// false, calls that are made while many others are under way go together in a pipeline. See the package comment.
+	DisableBatching bool
 }
 
 // Backend keeps records in Redis. It is safe for concurrent use, and holds nothing that is to be closed.
 type Backend struct {
 	client      redis.UniversalClient
+	to          sender // what sends commands through client
 	prefix      string
 	unfit       error // why the client cannot be used, or nil
 	replicas    int
@@ -69,10 +74,14 @@ func New(client redis.UniversalClient, opts *Options) *Backend {
 	}
 	b := &Backend{
 		client:      client,
+		to:          client,
 		prefix:      cmp.Or(o.Prefix, redishash.DefaultPrefix),
 		unfit:       unfit(client),
 		replicas:    max(0, o.WaitReplicas),
 		waitTimeout: cmp.Or(max(0, o.WaitTimeout), redishash.DefaultWaitTimeout),
+	}
+	if !o.DisableBatching {
+		b.to = newSender(client)
 	}
 	if b.replicas > 0 && b.unfit == nil {
 		b.unfit = unfitToWait(client)
@@ -117,9 +126,9 @@ func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
 		return backend.Record{}, err
 	}
 	key := b.prefix + id
-	hash, err := do(ctx, b.client, newHash(ctx, "hgetall", key))
+	hash, err := do(ctx, b.to, newHash(ctx, "hgetall", key))
 	for sent := 1; redishash.Again(ctx, err, sent); sent++ {
-		hash, err = do(ctx, b.client, newHash(ctx, "hgetall", key))
+		hash, err = do(ctx, b.to, newHash(ctx, "hgetall", key))
 	}
 	if err != nil {
 		return backend.Record{}, fail(ctx, opLoad, err)
@@ -161,7 +170,7 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 		_, err := durably(ctx, b, opDelete, b.prefix+id, del, func(error) bool { return false })
 		return err
 	}
-	if _, err := do(ctx, b.client, del()); err != nil {
+	if _, err := do(ctx, b.to, del()); err != nil {
 		return fail(ctx, opDelete, err)
 	}
 	return nil

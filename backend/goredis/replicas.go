@@ -31,7 +31,7 @@ func (count) NoRetry() bool { return true }
 func write[T any](ctx context.Context, b *Backend, op string, durable bool, call redishash.Call,
 	newCommand func(context.Context, ...any) command[T]) (T, error) {
 	if !durable || b.replicas == 0 {
-		reply, err := run(ctx, b.client, call, newCommand)
+		reply, err := run(ctx, b.to, call, newCommand)
 		if err != nil {
 			return reply, fail(ctx, op, err)
 		}
@@ -98,7 +98,9 @@ func (b *Backend) writeAndWait(ctx context.Context, key, addr string, asking boo
 	}
 	_ = pipe.Process(ctx, write)
 	_ = pipe.Process(ctx, count{wait})
-	_, _ = pipe.Exec(ctx) // each command has its error
+	if cmds, err := pipe.Exec(ctx); err != nil {
+		failRest(cmds, err)
+	}
 	return wait, nil
 }
 

@@ -1,6 +1,7 @@
 package rueidis_test
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"time"
@@ -20,16 +21,16 @@ func TestConformance(t *testing.T) {
 		server := miniredis.RunT(t)
 		client := connectMini(t, server.Addr())
 		other := goredis.New(connectOther(t, server.Addr()), nil)
-		runConformance(t, client, other, "", server.FastForward)
+		runConformance(t, client, other, rueidis.Options{}, server.FastForward)
 	})
 	t.Run("redis", func(t *testing.T) {
 		server := redistest.Shared(t)
 		prefix := server.Prefix(t)
 		client := connect(t, server.Addr())
 		other := goredis.New(connectOther(t, server.Addr()), &goredis.Options{Prefix: prefix})
-		runConformance(t, client, other, prefix, nil)
+		runConformance(t, client, other, rueidis.Options{Prefix: prefix}, nil)
 	})
-	t.Run("RESP2 without pipelining", func(t *testing.T) {
+	t.Run("RESP2 without pipelining, each read by itself", func(t *testing.T) {
 		server := redistest.Shared(t)
 		prefix := server.Prefix(t)
 		client := connectWith(t, rueidisclient.ClientOption{
@@ -39,16 +40,14 @@ func TestConformance(t *testing.T) {
 			DisableAutoPipelining: true,
 		})
 		other := rueidis.New(connect(t, server.Addr()), &rueidis.Options{Prefix: prefix})
-		runConformance(t, client, other, prefix, nil)
+		runConformance(t, client, other, rueidis.Options{Prefix: prefix, DisableBatching: true}, nil)
 	})
 }
 
-func runConformance(t *testing.T, client rueidisclient.Client, second backend.Backend, prefix string,
+func runConformance(t *testing.T, client rueidisclient.Client, second backend.Backend, opts rueidis.Options,
 	advance func(time.Duration)) {
-	b := rueidis.New(client, &rueidis.Options{Prefix: prefix})
-	if prefix == "" {
-		prefix = "session:"
-	}
+	b := rueidis.New(client, &opts)
+	prefix := cmp.Or(opts.Prefix, "session:")
 	newTarget := func(*testing.T) conformance.Target {
 		return conformance.Target{
 			Backend: b,

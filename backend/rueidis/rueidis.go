@@ -9,6 +9,7 @@ import (
 	rueidisclient "github.com/redis/rueidis"
 
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/internal/batch"
 	"github.com/faeeb396/session/backend/internal/redishash"
 )
 
@@ -45,6 +46,11 @@ type Options struct {
 
 	// WaitTimeout is how long they wait. If zero, one second.
 	WaitTimeout time.Duration
+
+	// DisableBatching has each read given to the client by itself, where each is to have its own span in a trace, for
+	// example. If false, reads that are made while many others are under way are given to it together. See the
+	// package comment.
+	DisableBatching bool
 }
 
 // Backend keeps records in Redis. It is safe for concurrent use, and holds nothing that is to be closed.
@@ -52,7 +58,8 @@ type Backend struct {
 	client      rueidisclient.Client
 	prefix      string
 	localCache  time.Duration
-	own         *own // nil without a local cache
+	own         *own               // nil without a local cache
+	reads       *batch.Queue[read] // nil if each read goes by itself
 	replicas    int
 	waitTimeout time.Duration
 }
@@ -80,6 +87,9 @@ func New(client rueidisclient.Client, opts *Options) *Backend {
 		localCache:  max(0, o.LocalCache),
 		replicas:    max(0, o.WaitReplicas),
 		waitTimeout: cmp.Or(max(0, o.WaitTimeout), redishash.DefaultWaitTimeout),
+	}
+	if !o.DisableBatching {
+		b.reads = newReads(client)
 	}
 	if b.localCache > 0 {
 		b.own = newOwn(b.localCache)
@@ -119,9 +129,9 @@ func (b *Backend) load(ctx context.Context, id string) (backend.Record, error) {
 		return backend.Record{}, err
 	}
 	key := b.prefix + id
-	hash, err := do(ctx, b.client, "HGETALL", key).AsStrMap()
+	hash, err := b.hgetall(ctx, key)
 	for sent := 1; redishash.Again(ctx, err, sent); sent++ {
-		hash, err = do(ctx, b.client, "HGETALL", key).AsStrMap()
+		hash, err = b.hgetall(ctx, key)
 	}
 	if err != nil {
 		return backend.Record{}, fail(ctx, opLoad, err)

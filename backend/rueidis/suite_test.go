@@ -65,6 +65,8 @@ func TestLoadAfterIdleConnectionHasEnded(t *testing.T) {
 
 func TestEndedContextSendsNothing(t *testing.T) { redissuite.EndedContextSendsNothing(t, kit) }
 
+func TestCrowd(t *testing.T) { redissuite.Crowd(t, kit) }
+
 func TestDurable(t *testing.T) { redissuite.Durable(t, open) }
 
 func TestLeaks(t *testing.T) { redissuite.Leaks(t, open) }

@@ -1,0 +1,194 @@
+// Package batch sends calls to a server one by one while few are under way, and together while many are: what
+// arrives meanwhile waits for the next of them to come back, and goes in one pipeline. So a busy server is asked with
+// fewer system calls, and one that is not with no delay.
+package batch
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+)
+
+const (
+	// most is how many calls go together.
+	most = 64
+
+	// patience is how long no lane may move before the server counts as silent, or as far away, and not as busy.
+	patience = 10 * time.Millisecond
+)
+
+// A Queue makes calls of type C. It has no goroutines but while calls wait in it.
+//
+// A lane is a call, or several together, under way. There are twice as many as GOMAXPROCS, so that a call that finds
+// them taken waits for a small part of a round trip. If none of them moves for a while, where a connection is dead for
+// example, they are given up: calls that arrive then have new ones, as they would without a Queue.
+type Queue[C any] struct {
+	alone    func(context.Context, C) C
+	together func(context.Context, []C)
+	lanes    int
+	waiters  sync.Pool // of *waiter[C]
+
+	mu         sync.Mutex
+	busy       int       // lanes of this generation
+	generation int       // grows when lanes are given up
+	moved      time.Time // when a lane of this generation began or ended last
+	waiting    []*waiter[C]
+}
+
+// waiter is a call that waits in the Queue, or is under way with others.
+type waiter[C any] struct {
+	ctx   context.Context // in which it waits; nil when it has left
+	call  C
+	reply chan C // holds one, so that nobody waits for those who have left
+}
+
+// New returns a Queue. Alone makes one call and returns it with its reply, in the goroutine that brought it. Together
+// makes several, and sets each to what it is with its reply, in another goroutine; its context ends when the last of
+// theirs has its deadline, and has the values of the first one's.
+func New[C any](alone func(context.Context, C) C, together func(context.Context, []C)) *Queue[C] {
+	q := &Queue[C]{alone: alone, together: together, lanes: 2 * runtime.GOMAXPROCS(0)}
+	q.waiters.New = func() any { return &waiter[C]{reply: make(chan C, 1)} }
+	return q
+}
+
+// Do makes a call, and returns it with its reply. The error is that of ctx, if that ends before the call goes out or
+// before it comes back; then the call may still be used by others, and nobody else may.
+func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
+	q.mu.Lock()
+	if q.busy == q.lanes && time.Since(q.moved) >= patience {
+		q.generation++
+		q.busy = 0
+	}
+	if q.busy < q.lanes && len(q.waiting) == 0 {
+		generation := q.begin()
+		q.mu.Unlock()
+		defer q.end(generation)
+		return q.alone(ctx, call), nil
+	}
+	w := q.waiters.Get().(*waiter[C])
+	w.ctx, w.call = ctx, call
+	q.waiting = append(q.waiting, w)
+	if q.busy < q.lanes { // they were given up, and others wait already
+		go q.run(q.begin(), q.take())
+	}
+	q.mu.Unlock()
+	return q.wait(ctx, w)
+}
+
+// wait waits until w's call has been made, or ctx ends.
+func (q *Queue[C]) wait(ctx context.Context, w *waiter[C]) (C, error) {
+	var none C
+	select {
+	case call := <-w.reply:
+		w.ctx, w.call = nil, none
+		q.waiters.Put(w)
+		return call, nil
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	w.ctx = nil
+	q.mu.Unlock()
+	select {
+	case call := <-w.reply: // just now
+		return call, nil
+	default:
+		return none, ctx.Err()
+	}
+}
+
+// begin takes a lane, and returns its generation. q.mu is held.
+func (q *Queue[C]) begin() int {
+	q.busy++
+	q.moved = time.Now()
+	return q.generation
+}
+
+// end gives a lane back, or has those who wait use it.
+func (q *Queue[C]) end(generation int) {
+	if g := q.next(generation); g != nil {
+		go q.run(generation, g)
+	}
+}
+
+// next returns those who are to use a lane next. If there are none, the lane is given back.
+func (q *Queue[C]) next(generation int) *group[C] {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if generation != q.generation {
+		return nil // it was given up
+	}
+	q.moved = time.Now()
+	g := q.take()
+	if g == nil {
+		q.busy--
+	}
+	return g
+}
+
+// group is who goes together.
+type group[C any] struct {
+	waiters  []*waiter[C]
+	calls    []C
+	ctx      context.Context // the first one's
+	deadline time.Time       // the last one's; zero if one has none
+}
+
+// take returns those who have waited longest, or nil if nobody waits. They are no longer among the waiting. q.mu is
+// held.
+func (q *Queue[C]) take() *group[C] {
+	g := &group[C]{}
+	endless := false
+	i := 0
+	for ; i < len(q.waiting) && len(g.waiters) < most; i++ {
+		w := q.waiting[i]
+		if w.ctx == nil {
+			continue // has left
+		}
+		if g.ctx == nil {
+			n := min(len(q.waiting)-i, most)
+			g.ctx, g.waiters, g.calls = w.ctx, make([]*waiter[C], 0, n), make([]C, 0, n)
+		}
+		g.waiters, g.calls = append(g.waiters, w), append(g.calls, w.call)
+		switch deadline, ok := w.ctx.Deadline(); {
+		case !ok:
+			endless = true
+		case deadline.After(g.deadline):
+			g.deadline = deadline
+		}
+	}
+	rest := copy(q.waiting, q.waiting[i:])
+	clear(q.waiting[rest:])
+	q.waiting = q.waiting[:rest]
+	if g.ctx == nil {
+		return nil
+	}
+	if endless {
+		g.deadline = time.Time{}
+	}
+	return g
+}
+
+// run makes the calls of a group, and then of those who wait by then, until nobody does.
+func (q *Queue[C]) run(generation int, g *group[C]) {
+	for ; g != nil; g = q.next(generation) {
+		q.send(g)
+	}
+}
+
+// send makes the calls of a group.
+func (q *Queue[C]) send(g *group[C]) {
+	ctx, cancel := context.WithoutCancel(g.ctx), context.CancelFunc(func() {})
+	if !g.deadline.IsZero() {
+		ctx, cancel = context.WithDeadline(ctx, g.deadline)
+	}
+	defer cancel()
+	if len(g.calls) == 1 {
+		g.calls[0] = q.alone(ctx, g.calls[0])
+	} else {
+		q.together(ctx, g.calls)
+	}
+	for i, w := range g.waiters {
+		w.reply <- g.calls[i]
+	}
+}
