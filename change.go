@@ -161,7 +161,7 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 			delete(s.fields, name)
 		}
 		byPrevious := s.byPrevious && c.token == ""
-		s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl}, s.fields[fieldToken])
+		s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl})
 		s.byPrevious = byPrevious
 	}
 	if c.token != "" {

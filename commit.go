@@ -338,7 +338,7 @@ func (s *Session) insert(ctx context.Context, token string) error {
 		}
 	}
 	s.token, s.stored, s.fields, s.ttl, s.cookie = token, true, fields, ttl, setCookie
-	s.meta, _ = s.m.opts.read(now, backend.Record{Fields: fields, TTL: ttl}, fields[fieldToken])
+	s.meta, _ = s.m.opts.read(now, backend.Record{Fields: fields, TTL: ttl})
 	s.m.emit(ctx, Event{Kind: EventCreated, ID: s.id(), Owner: s.meta.owner})
 	s.announce(ctx, change{})
 	s.pending = pending{}

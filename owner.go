@@ -279,7 +279,7 @@ func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead []s
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return m.storeFailed(ctx, "list", id, err)
 		}
-		mt, v := m.opts.read(now, rec, rec.Fields[fieldToken])
+		mt, v := m.opts.read(now, rec)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
