@@ -2,12 +2,10 @@ package goredis
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/faeeb396/session/backend/internal/batch"
 	"github.com/faeeb396/session/backend/internal/redishash"
 )
 
@@ -52,74 +50,22 @@ func newAny(ctx context.Context, args ...any) command[any] {
 	return whole{redis.NewCmd(ctx, args...)}
 }
 
-// A sender sends commands: a client, or a pipeline.
-type sender interface {
-	Process(ctx context.Context, cmd redis.Cmder) error
-}
-
-// do sends a command and waits for its reply.
-func do[T any](ctx context.Context, to sender, cmd command[T]) (T, error) {
-	if err := to.Process(ctx, cmd); err != nil {
+// do sends a command on a key and waits for its reply.
+func do[T any](ctx context.Context, to sender, key string, cmd command[T]) (T, error) {
+	if err := to.send(ctx, key, cmd); err != nil {
 		var none T
 		return none, err
 	}
 	return cmd.Result() // it may have been deferred
 }
 
-// pipelined sends commands of calls that are made at the same time together.
-type pipelined struct{ *batch.Queue[redis.Cmder] }
-
-// Process sends one command. Its own error is in it; the one returned is that of ctx, if that ends first, and then
-// cmd is not to be touched: it may still be sent, or answered.
-func (p pipelined) Process(ctx context.Context, cmd redis.Cmder) error {
-	_, err := p.Do(ctx, cmd)
-	return err
-}
-
-// newSender returns what sends commands through client: together where it is a client of one server, and one by one
-// through others, which may have to send them to several, or gather them already.
-func newSender(client redis.UniversalClient) sender {
-	c, ok := client.(*redis.Client)
-	if !ok {
-		return client
-	}
-	alone := func(ctx context.Context, cmd redis.Cmder) redis.Cmder {
-		_ = c.Process(ctx, cmd) // cmd has its error
-		return cmd
-	}
-	together := func(ctx context.Context, cmds []redis.Cmder) {
-		pipe := c.Pipeline()
-		_ = pipe.BatchProcess(ctx, cmds...)
-		if _, err := pipe.Exec(ctx); err != nil {
-			failRest(cmds, err)
-		}
-	}
-	return pipelined{batch.New(alone, together)}
-}
-
-// failRest gives the error of a pipeline to the commands that have none of their own, unless it is the error of one
-// of them: a hook of the client may have failed without sending anything, and a command without an error counts as
-// answered.
-func failRest(cmds []redis.Cmder, err error) {
-	for _, cmd := range cmds {
-		if errors.Is(cmd.Err(), err) {
-			return
-		}
-	}
-	for _, cmd := range cmds {
-		if cmd.Err() == nil {
-			cmd.SetErr(err)
-		}
-	}
-}
-
 // run runs a script.
 func run[T any](ctx context.Context, to sender, call redishash.Call,
 	newCommand func(context.Context, ...any) command[T]) (T, error) {
 	args := evalsha(&call)
-	reply, err := do(ctx, to, newCommand(ctx, args...))
+	reply, err := do(ctx, to, call.Key, newCommand(ctx, args...))
 	if isNoScript(err) {
-		reply, err = do(ctx, to, newCommand(ctx, eval(&call, args)...))
+		reply, err = do(ctx, to, call.Key, newCommand(ctx, eval(&call, args)...))
 	}
 	return reply, err
 }

@@ -56,9 +56,10 @@
 //   - If nothing comes back for 10 milliseconds, calls go out by themselves again: a dead connection, or a server far
 //     away, holds up nobody else.
 //
-// Calls go by themselves through any other client than a [redis.Client], which Sentinel's is, too: a cluster's and a
-// Ring's have several servers, an auto-pipelined one gathers commands itself. So do writes that wait for replicas, and
-// all calls if [Options.DisableBatching] is set.
+// On a cluster, calls to the same node go together, so that none waits for another node; one whose slot is just moving
+// takes some milliseconds longer than it would by itself. Calls go by themselves through a Ring and through clients of
+// other types, an auto-pipelined one for example, which gathers commands itself. So do writes that wait for replicas,
+// and all calls if [Options.DisableBatching] is set.
 //
 // # Server
 //

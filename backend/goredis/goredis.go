@@ -74,7 +74,7 @@ func New(client redis.UniversalClient, opts *Options) *Backend {
 	}
 	b := &Backend{
 		client:      client,
-		to:          client,
+		to:          alone{client},
 		prefix:      cmp.Or(o.Prefix, redishash.DefaultPrefix),
 		unfit:       unfit(client),
 		replicas:    max(0, o.WaitReplicas),
@@ -126,9 +126,9 @@ func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
 		return backend.Record{}, err
 	}
 	key := b.prefix + id
-	hash, err := do(ctx, b.to, newHash(ctx, "hgetall", key))
+	hash, err := do(ctx, b.to, key, newHash(ctx, "hgetall", key))
 	for sent := 1; redishash.Again(ctx, err, sent); sent++ {
-		hash, err = do(ctx, b.to, newHash(ctx, "hgetall", key))
+		hash, err = do(ctx, b.to, key, newHash(ctx, "hgetall", key))
 	}
 	if err != nil {
 		return backend.Record{}, fail(ctx, opLoad, err)
@@ -170,7 +170,7 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 		_, err := durably(ctx, b, opDelete, b.prefix+id, del, func(error) bool { return false })
 		return err
 	}
-	if _, err := do(ctx, b.to, del()); err != nil {
+	if _, err := do(ctx, b.to, b.prefix+id, del()); err != nil {
 		return fail(ctx, opDelete, err)
 	}
 	return nil
@@ -189,10 +189,10 @@ func (b *Backend) Ping(ctx context.Context) error {
 	}
 	call := redishash.Probe(b.prefix)
 	args := evalsha(&call)
-	if _, err := do(ctx, b.client, newTexts(ctx, args...)); err != nil && !isNoScript(err) {
+	if _, err := do(ctx, alone{b.client}, call.Key, newTexts(ctx, args...)); err != nil && !isNoScript(err) {
 		return fail(ctx, opPing+": EVALSHA", err)
 	}
-	refused, err := do(ctx, b.client, newTexts(ctx, eval(&call, args)...))
+	refused, err := do(ctx, alone{b.client}, call.Key, newTexts(ctx, eval(&call, args)...))
 	if err != nil {
 		return fail(ctx, opPing+": EVAL", err)
 	}

@@ -173,7 +173,7 @@ func scanAll(t *testing.T, open Open, cluster *redistest.Cluster, c Config) {
 // slotMoves moves a slot from master to master while its records are in use: no call fails, and no change is lost
 // or made twice.
 func slotMoves(t *testing.T, open Open, cluster *redistest.Cluster, c Config) {
-	const records, workers = 20, 8
+	const records, workers = 20, 24
 	c.Prefix += "{moving}:" // all of them in one slot
 	b := open(t, c)
 	var added [records]atomic.Int64
