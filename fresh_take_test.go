@@ -2,11 +2,13 @@ package session_test
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/memory"
 )
 
@@ -92,4 +94,35 @@ func TestTTLOfASecondInUse(t *testing.T) {
 			_ = l.Commit(ctx)
 		}
 	})
+}
+
+// Somebody changes the value while it is taken, and somebody else ends the session then: it has ended, and the client
+// keeps its cookie, which may be that of another session by now.
+func TestTakeOfWhatEndsMeanwhile(t *testing.T) {
+	store := newSpy()
+	m := mustNew(t, store, quiet(session.Options{}))
+	s := mustCreate(t, m, map[string]string{"flash": "saved"})
+	got, err := m.Load(t.Context(), s.Token())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.before = map[string]func(string){
+		"Apply": func(id string) {
+			change := backend.Patch{Set: map[string]string{"flash": "other"}}
+			if _, err := store.Backend.Apply(t.Context(), id, change); err != nil {
+				t.Error(err)
+			}
+		},
+		"Load": func(id string) { _ = store.Backend.Delete(t.Context(), id) },
+	}
+	if v, ok, err := got.Take(t.Context(), "flash"); ok || !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Take = %q, %v, %v, want %v", v, ok, err, session.ErrNotFound)
+	}
+	if got.Exists() || got.ID() != "" || got.Get("flash") != "" {
+		t.Errorf("the session that has ended shows as %q with %q", got.ID(), got.Get("flash"))
+	}
+	h := make(http.Header)
+	if m.WriteCookie(h, got); len(h) != 0 {
+		t.Errorf("the client is told %v", h)
+	}
 }

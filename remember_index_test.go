@@ -45,3 +45,32 @@ func TestRememberAfterTheLoginSendsTheCookieAgain(t *testing.T) {
 		t.Errorf("Remember sets cookies %q, want one with Max-Age", got)
 	}
 }
+
+// A machine whose clock is behind takes a session for live a little longer than the others do. Its owner's index is there
+// for that time, too.
+func TestIndexOutlivesWhatSlowClocksTakeForLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New(nil)
+		opts := session.Options{
+			IdleTimeout: time.Hour, AbsoluteTimeout: time.Hour,
+			RememberIdleTimeout: 2 * time.Hour, RememberAbsoluteTimeout: 2 * time.Hour,
+		}
+		m := mustNew(t, store, quiet(opts))
+		opts.Now = func() time.Time { return time.Now().Add(-50 * time.Second) }
+		slow := mustNew(t, store, quiet(opts))
+		s := login(t, m, "andrew")
+		s.Remember()
+		mustCommit(t, s)
+		time.Sleep(time.Hour)
+		if _, err := m.Touch(t.Context(), s.Token()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour + 30*time.Second)
+		if !alive(t, slow, s) {
+			t.Fatal("the session is over for the slow clock, too")
+		}
+		if got := listed(t, slow, "andrew"); len(got) != 1 {
+			t.Errorf("it lives, and %q are listed", got)
+		}
+	})
+}
