@@ -3,6 +3,7 @@ package goredis_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"runtime"
 	"sync"
@@ -15,12 +16,17 @@ import (
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/goredis"
+	"github.com/faeeb396/session/internal/redistest"
 )
 
-// hook counts reads that go by themselves, and pipelines of them, which it may refuse to send.
+// hook counts reads that go by themselves, and pipelines, which it may refuse to send.
 type hook struct {
 	pipelines, singles atomic.Int64
 	refuse             atomic.Pointer[error]
+
+	wrap string                        // what it makes of the error of a pipeline, with a verb for that; or ""
+	hold atomic.Pointer[chan struct{}] // deletions that go by themselves wait for its end
+	held atomic.Int64                  // how many do
 }
 
 func (h *hook) DialHook(next redis.DialHook) redis.DialHook {
@@ -29,8 +35,12 @@ func (h *hook) DialHook(next redis.DialHook) redis.DialHook {
 
 func (h *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if cmd.Name() == "hgetall" {
+		switch hold := h.hold.Load(); {
+		case cmd.Name() == "hgetall":
 			h.singles.Add(1)
+		case cmd.Name() == "del" && hold != nil:
+			h.held.Add(1)
+			<-*hold
 		}
 		return next(ctx, cmd)
 	}
@@ -38,14 +48,18 @@ func (h *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if cmds[0].Name() != "hgetall" {
+		if name := cmds[0].Name(); name != "hgetall" && name != "evalsha" {
 			return next(ctx, cmds) // what opens a connection
 		}
 		h.pipelines.Add(1)
 		if err := h.refuse.Load(); err != nil {
 			return *err
 		}
-		return next(ctx, cmds)
+		err := next(ctx, cmds)
+		if err != nil && h.wrap != "" {
+			return fmt.Errorf(h.wrap, err)
+		}
+		return err
 	}
 }
 
@@ -125,5 +139,115 @@ func TestPipelineHookThatFails(t *testing.T) {
 		if !errors.Is(err, open) {
 			t.Fatalf("Load = %v, want %v", err, open)
 		}
+	}
+}
+
+// inOne makes calls that go together, in this order: others have gone before, and hold all lanes.
+func inOne(t *testing.T, b *goredis.Backend, h *hook, calls ...func()) {
+	t.Helper()
+	hold := make(chan struct{})
+	h.hold.Store(&hold)
+	lanes := 2 * runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for range lanes {
+		wg.Go(func() { _ = b.Delete(t.Context(), "nobody") })
+	}
+	for h.held.Load() < int64(lanes) {
+		time.Sleep(100 * time.Microsecond)
+	}
+	for _, call := range calls {
+		wg.Go(call)
+		time.Sleep(500 * time.Microsecond)
+	}
+	close(hold)
+	wg.Wait()
+	h.hold.Store(nil)
+	h.held.Store(0)
+}
+
+// What a hook makes of one call's error must not become that of another: a session that is there would look absent, and
+// a write that was done would be done again, since another one's script is missing.
+func TestPipelineHookThatWrapsErrors(t *testing.T) {
+	for _, wrap := range []string{"redis: %w", "%w: in a pipeline", "redis: %v", "NOSCRIPT %v", ""} {
+		t.Run(wrap, func(t *testing.T) {
+			b, h := hooked(t, nil)
+			h.wrap = wrap
+			_, err := b.Apply(t.Context(), "x", backend.Patch{Touch: true}) // the server has the script
+			if err != nil {
+				t.Fatal(err)
+			}
+			inOne(t, b, h,
+				func() {
+					_, err := b.Apply(t.Context(), "absent", backend.Patch{Touch: true})
+					if err != backend.ErrNotFound && wrap == "" {
+						t.Errorf("Apply to what is absent = %v", err)
+					}
+				},
+				func() {
+					if _, err := b.Load(t.Context(), "x"); errors.Is(err, backend.ErrNotFound) {
+						t.Errorf("Load = %v", err)
+					}
+				},
+				func() {
+					_, err := b.Apply(t.Context(), "x", backend.Patch{Add: map[string]int64{"n": 1}})
+					if errors.Is(err, backend.ErrNotFound) {
+						t.Errorf("Apply = %v", err)
+					}
+				})
+			if rec, err := b.Load(t.Context(), "x"); err != nil || rec.Fields["n"] != "1" {
+				t.Errorf("counted once, n = %q, %v", rec.Fields["n"], err)
+			}
+		})
+	}
+}
+
+// Each call has its own answer, also if the server has lost its scripts.
+func TestCallsInOnePipelineHaveTheirOwnAnswers(t *testing.T) {
+	server := redistest.Start(t, nil)
+	client := connect(t, server.Addr())
+	h := &hook{}
+	client.AddHook(h)
+	b := goredis.New(client, nil)
+	for _, id := range []string{"x", "y"} {
+		rec := backend.Record{Fields: map[string]string{"a": id, "n": "z"}, TTL: time.Hour}
+		if err := b.Create(t.Context(), id, rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Do(t, "SET", "session:z", "no hash")
+	server.Do(t, "SCRIPT", "FLUSH")
+	apply := func(id string, p backend.Patch) func() error {
+		return func() error {
+			_, err := b.Apply(t.Context(), id, p)
+			return err
+		}
+	}
+	var calls []func()
+	for _, tt := range []struct {
+		call func() error
+		want error
+	}{
+		{func() error { _, err := b.Load(t.Context(), "absent"); return err }, backend.ErrNotFound},
+		{func() error { _, err := b.Load(t.Context(), "z"); return err }, backend.ErrUnreadable},
+		{func() error { _, err := b.Load(t.Context(), "x"); return err }, nil},
+		{apply("x", backend.Patch{If: map[string]string{"a": "y"}, Touch: true}), backend.ErrConflict},
+		{apply("x", backend.Patch{Add: map[string]int64{"n": 1}}), backend.ErrCounter},
+		{apply("x", backend.Patch{Add: map[string]int64{"m": 1}}), nil},
+		{apply("absent", backend.Patch{Touch: true, Load: true}), backend.ErrNotFound},
+		{func() error { return b.Create(t.Context(), "y", backend.Record{TTL: time.Hour}) }, backend.ErrExists},
+		{func() error { return b.Create(t.Context(), "new", backend.Record{TTL: time.Hour}) }, nil},
+	} {
+		calls = append(calls, func() {
+			if err := tt.call(); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+	inOne(t, b, h, calls...)
+	if got := server.Do(t, "HGET", "session:x", "m").String(); got != "1" {
+		t.Errorf("counted once, m = %s", got)
+	}
+	if h.pipelines.Load() == 0 {
+		t.Error("each call went by itself")
 	}
 }

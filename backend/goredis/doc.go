@@ -49,8 +49,8 @@
 //
 //   - A hook of the client, for traces and metrics, sees such a pipeline in place of its commands, with the values of
 //     the context of the first call in it.
-//   - A call that waits, or is under way with others, ends with its context, also where that is cancelled. One that has
-//     not gone out by then is not sent.
+//   - A call that waits, or is under way with others, ends with its context, also where that is cancelled. One that
+//     waits is not sent then.
 //   - If the connection ends under a pipeline, none of its writes that were not answered is sent again, as ever, and
 //     all of them are errors.
 //   - If nothing comes back for 10 milliseconds, calls go out by themselves again: a dead connection, or a server far

@@ -81,18 +81,32 @@ func (n *byNode) send(ctx context.Context, key string, cmd redis.Cmder) error {
 	return err
 }
 
-// failRest gives the error of a pipeline to the commands that have none of their own, unless it is the error of one
-// of them: a hook of the client may have failed without sending anything, and a command without an error counts as
-// answered.
+// failRest gives commands that have no error one that says that the pipeline has failed with err, unless err is the
+// answer to one of them: a hook of the client may have failed before anything was sent, and a command without an error
+// counts as answered.
 func failRest(cmds []redis.Cmder, err error) {
 	for _, cmd := range cmds {
-		if errors.Is(cmd.Err(), err) {
+		if own := cmd.Err(); own != nil && (errors.Is(err, own) || errors.Is(own, err)) {
 			return
 		}
 	}
 	for _, cmd := range cmds {
 		if cmd.Err() == nil {
-			cmd.SetErr(err)
+			cmd.SetErr(&unanswered{err})
 		}
 	}
+}
+
+// unanswered is the error of a command that may have been answered or not. It is no answer itself: what err says of
+// another command, that its record is not there for example, is not true of this one.
+type unanswered struct{ err error }
+
+func (e *unanswered) Error() string { return "the pipeline failed: " + e.err.Error() }
+
+// Unwrap returns what the pipeline has failed with if that is no reply of the server.
+func (e *unanswered) Unwrap() error {
+	if _, reply := errors.AsType[redis.Error](e.err); reply {
+		return nil
+	}
+	return e.err
 }

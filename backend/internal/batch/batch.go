@@ -5,6 +5,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -21,8 +22,8 @@ const (
 // A Queue makes calls of type C. It has no goroutines but while calls wait in it.
 //
 // A lane is a call, or several together, under way. There are twice as many as GOMAXPROCS, so that a call that finds
-// them taken waits for a small part of a round trip. If none of them moves for a while, where a connection is dead for
-// example, they are given up: calls that arrive then have new ones, as they would without a Queue.
+// them taken waits for a small part of a round trip. If none of them moves while calls wait, where connections are dead
+// for example, they are given up: those that wait have new ones, as they would without a Queue.
 type Queue[C any] struct {
 	alone    func(context.Context, C) C
 	together func(context.Context, []C)
@@ -30,17 +31,18 @@ type Queue[C any] struct {
 	waiters  sync.Pool // of *waiter[C]
 
 	mu         sync.Mutex
-	busy       int       // lanes of this generation
+	busy       int       // lanes of this generation; at least one while calls wait
 	generation int       // grows when lanes are given up
 	moved      time.Time // when a lane of this generation began or ended last
 	waiting    []*waiter[C]
+	watch      *time.Timer // looks after those who wait; nil before anybody has
 }
 
 // waiter is a call that waits in the Queue, or is under way with others.
 type waiter[C any] struct {
 	ctx   context.Context // in which it waits; nil when it has left
 	call  C
-	reply chan C // holds one, so that nobody waits for those who have left
+	reply chan C // holds one, so that nobody waits for those who have left; closed if there is none
 }
 
 // New returns a Queue. Alone makes one call and returns it with its reply, in the goroutine that brought it. Together
@@ -52,15 +54,14 @@ func New[C any](alone func(context.Context, C) C, together func(context.Context,
 	return q
 }
 
+// ErrNoReply says that a call was made, or not, by a goroutine that has ended before it had the reply.
+var ErrNoReply = errors.New("the goroutine that made the call has ended")
+
 // Do makes a call, and returns it with its reply. The error is that of ctx, if that ends before the call goes out or
-// before it comes back; then the call may still be used by others, and nobody else may.
+// before it comes back, or ErrNoReply; then the call may still be used by others, and nobody else may.
 func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
 	q.mu.Lock()
-	if q.busy == q.lanes && time.Since(q.moved) >= patience {
-		q.generation++
-		q.busy = 0
-	}
-	if q.busy < q.lanes && len(q.waiting) == 0 {
+	if q.busy < q.lanes {
 		generation := q.begin()
 		q.mu.Unlock()
 		defer q.end(generation)
@@ -69,8 +70,8 @@ func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
 	w := q.waiters.Get().(*waiter[C])
 	w.ctx, w.call = ctx, call
 	q.waiting = append(q.waiting, w)
-	if q.busy < q.lanes { // they were given up, and others wait already
-		go q.run(q.begin(), q.take())
+	if len(q.waiting) == 1 {
+		q.watchFor(patience)
 	}
 	q.mu.Unlock()
 	return q.wait(ctx, w)
@@ -80,7 +81,10 @@ func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
 func (q *Queue[C]) wait(ctx context.Context, w *waiter[C]) (C, error) {
 	var none C
 	select {
-	case call := <-w.reply:
+	case call, ok := <-w.reply:
+		if !ok {
+			return none, ErrNoReply
+		}
 		w.ctx, w.call = nil, none
 		q.waiters.Put(w)
 		return call, nil
@@ -90,10 +94,44 @@ func (q *Queue[C]) wait(ctx context.Context, w *waiter[C]) (C, error) {
 	w.ctx = nil
 	q.mu.Unlock()
 	select {
-	case call := <-w.reply: // just now
-		return call, nil
+	case call, ok := <-w.reply: // just now
+		if ok {
+			return call, nil
+		}
 	default:
-		return none, ctx.Err()
+	}
+	return none, ctx.Err()
+}
+
+// watchFor has look called when so much time has passed. q.mu is held.
+func (q *Queue[C]) watchFor(d time.Duration) {
+	if q.watch == nil {
+		q.watch = time.AfterFunc(d, q.look)
+		return
+	}
+	q.watch.Reset(d)
+}
+
+// look gives the lanes up if none has moved for too long while calls wait, and has those who wait use new ones.
+func (q *Queue[C]) look() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		return
+	}
+	if still := time.Since(q.moved); still < patience {
+		q.watchFor(patience - still)
+		return
+	}
+	q.generation++
+	q.busy = 0
+	for len(q.waiting) > 0 && q.busy < q.lanes {
+		if g := q.take(); g != nil {
+			go q.run(q.begin(), g)
+		}
+	}
+	if len(q.waiting) > 0 {
+		q.watchFor(patience)
 	}
 }
 
@@ -142,8 +180,8 @@ func (q *Queue[C]) take() *group[C] {
 	i := 0
 	for ; i < len(q.waiting) && len(g.waiters) < most; i++ {
 		w := q.waiting[i]
-		if w.ctx == nil {
-			continue // has left
+		if w.ctx == nil || w.ctx.Err() != nil {
+			continue // has left, or is about to
 		}
 		if g.ctx == nil {
 			n := min(len(q.waiting)-i, most)
@@ -171,6 +209,14 @@ func (q *Queue[C]) take() *group[C] {
 
 // run makes the calls of a group, and then of those who wait by then, until nobody does.
 func (q *Queue[C]) run(generation int, g *group[C]) {
+	defer func() {
+		if g != nil { // a hook of the client has ended this goroutine
+			for _, w := range g.waiters {
+				close(w.reply)
+			}
+			q.end(generation)
+		}
+	}()
 	for ; g != nil; g = q.next(generation) {
 		q.send(g)
 	}

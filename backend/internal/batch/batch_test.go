@@ -89,6 +89,8 @@ func (s *server) let(i int) {
 // want checks what the server was asked, in which groups.
 func (s *server) want(t *testing.T, groups ...[]int) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if diff := cmp.Diff(groups, s.groups); diff != "" {
 		t.Errorf("the server was asked otherwise (-want +got):\n%s", diff)
 	}
@@ -266,34 +268,134 @@ func TestSilentLanesAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
 		s.ask(t.Context(), t, 0, lanes)
+		time.Sleep(time.Hour) // nobody waits for them
+		s.ask(t.Context(), t, lanes, lanes+1)
 		time.Sleep(patience - 1)
-		s.ask(t.Context(), t, lanes, lanes+2) // wait: it may just be busy
-		s.want(t, each(0, lanes)...)
-
+		s.let(0) // one has moved
+		s.want(t, each(0, lanes+1)...)
+		s.ask(t.Context(), t, lanes+1, lanes+3)
+		time.Sleep(patience - 1)
+		s.want(t, each(0, lanes+1)...)
 		time.Sleep(1)
-		s.ask(t.Context(), t, lanes+2, lanes+3) // takes those who wait along
-		s.want(t, append(each(0, lanes), span(lanes, lanes+3))...)
-		s.ask(t.Context(), t, lanes+3, 2*lanes+2) // goes alone: there are lanes
-		s.want(t, slices.Concat(each(0, lanes), [][]int{span(lanes, lanes+3)}, each(lanes+3, 2*lanes+2))...)
-		s.ask(t.Context(), t, 2*lanes+2, 2*lanes+3) // waits: there are none
+		synctest.Wait()
+		s.want(t, append(each(0, lanes+1), span(lanes+1, lanes+3))...)
 
-		for i := range lanes { // those that were given up come back, and have nothing more to say
+		// The others have lanes again, and those that were given up have nothing more to say.
+		s.ask(t.Context(), t, lanes+3, 2*lanes+2)
+		s.ask(t.Context(), t, 2*lanes+2, 2*lanes+3)
+		for i := 1; i <= lanes; i++ {
 			s.let(i)
 		}
-		if n := len(s.groups); n != 2*lanes {
-			t.Errorf("%d groups were sent, want %d", n, 2*lanes)
-		}
-		s.let(lanes)
-		if diff := cmp.Diff([]int{2*lanes + 2}, s.groups[2*lanes]); diff != "" {
-			t.Errorf("the one that waited (-want +got):\n%s", diff)
-		}
-		for i := lanes + 1; i <= 2*lanes; i++ {
+		s.want(t, slices.Concat(each(0, lanes+1), [][]int{span(lanes+1, lanes+3)}, each(lanes+3, 2*lanes+2))...)
+		for i := lanes + 1; i <= 2*lanes+1; i++ {
 			s.let(i)
 		}
-		s.ask(t.Context(), t, 3*lanes, 4*lanes) // as many lanes as ever
-		s.want(t, append(slices.Clone(s.groups[:2*lanes+1]), each(3*lanes, 4*lanes)...)...)
-		for i := range lanes {
-			s.let(2*lanes + 1 + i)
+
+		before := len(s.groups)
+		s.ask(t.Context(), t, 3*lanes, 4*lanes+1) // as many lanes as ever
+		if n := len(s.groups) - before; n != lanes {
+			t.Errorf("%d calls went out, want %d", n, lanes)
+		}
+		for i := range lanes + 1 {
+			s.let(before + i)
+		}
+	})
+}
+
+func TestLanesThatMoveAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		s.ask(t.Context(), t, 0, lanes+most+1)
+		time.Sleep(patience - 1)
+		s.let(0) // and one call still waits
+		sent := append(each(0, lanes), span(lanes, lanes+most))
+		time.Sleep(patience - 1)
+		synctest.Wait()
+		s.want(t, sent...)
+		time.Sleep(1)
+		synctest.Wait()
+		s.want(t, append(sent, []int{lanes + most})...)
+		time.Sleep(patience) // nobody waits any more
+		for i := 1; i < len(s.lets); i++ {
+			s.let(i)
+		}
+	})
+}
+
+func TestAllThatWaitGoWhenLanesAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		waiting := most*lanes + 1 // more than new lanes take
+		s.ask(t.Context(), t, 0, lanes+waiting)
+		for range 2 {
+			time.Sleep(patience)
+			synctest.Wait()
+		}
+		sent := 0
+		for _, g := range s.groups {
+			sent += len(g)
+		}
+		if sent != lanes+waiting {
+			t.Errorf("%d of %d calls were sent", sent, lanes+waiting)
+		}
+		for i := range s.lets {
+			s.let(i)
+		}
+	})
+}
+
+// A call whose context has ended is not sent, though its goroutine has not seen that yet.
+func TestEndedContextIsNotSent(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		s.ask(t.Context(), t, 0, lanes)
+		ctx, cancel := context.WithCancel(t.Context())
+		go s.Do(ctx, call{n: -1})
+		synctest.Wait()
+		cancel()
+		s.let(0)
+		for _, g := range s.groups {
+			if g[0] == -1 {
+				t.Error("it was sent")
+			}
+		}
+		for i := 1; i < len(s.lets); i++ {
+			s.let(i)
+		}
+	})
+}
+
+// A hook of the client may end the goroutine that it runs in, as a test does that fails.
+func TestGoexitLosesOnlyItsOwnGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		q := batch.New(func(_ context.Context, c call) call {
+			if c.n == 0 {
+				<-hold
+			}
+			return c
+		}, func(context.Context, []call) { runtime.Goexit() })
+		for range lanes {
+			go q.Do(t.Context(), call{})
+		}
+		synctest.Wait()
+		errs := make(chan error, 2)
+		for n := range 2 {
+			go func() {
+				_, err := q.Do(t.Context(), call{n: n + 1})
+				errs <- err
+			}()
+		}
+		synctest.Wait()
+		close(hold)
+		for range 2 {
+			if err := <-errs; err != batch.ErrNoReply {
+				t.Errorf("Do = %v, want %v", err, batch.ErrNoReply)
+			}
+		}
+		if _, err := q.Do(t.Context(), call{n: 1}); err != nil {
+			t.Errorf("the next Do = %v", err)
 		}
 	})
 }
