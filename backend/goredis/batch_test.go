@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,9 +26,11 @@ type hook struct {
 	pipelines, singles atomic.Int64
 	refuse             atomic.Pointer[error]
 
-	wrap string                        // what it makes of the error of a pipeline, with a verb for that; or ""
-	hold atomic.Pointer[chan struct{}] // deletions that go by themselves wait for its end
-	held atomic.Int64                  // how many do
+	sees  func([]redis.Cmder)           // what is to see pipelines, if not nil
+	after error                         // what pipelines that went well end with, if not nil
+	wrap  string                        // what it makes of the error of a pipeline, with a verb for that; or ""
+	hold  atomic.Pointer[chan struct{}] // deletions that go by themselves wait for its end
+	held  atomic.Int64                  // how many do
 }
 
 func (h *hook) DialHook(next redis.DialHook) redis.DialHook {
@@ -48,16 +52,24 @@ func (h *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if name := cmds[0].Name(); name != "hgetall" && name != "evalsha" {
+		switch cmds[0].Name() {
+		case "hgetall", "evalsha", "del":
+		default:
 			return next(ctx, cmds) // what opens a connection
 		}
 		h.pipelines.Add(1)
+		if h.sees != nil {
+			h.sees(cmds)
+		}
 		if err := h.refuse.Load(); err != nil {
 			return *err
 		}
 		err := next(ctx, cmds)
-		if err != nil && h.wrap != "" {
+		switch {
+		case err != nil && h.wrap != "":
 			return fmt.Errorf(h.wrap, err)
+		case err == nil:
+			return h.after
 		}
 		return err
 	}
@@ -145,6 +157,7 @@ func TestPipelineHookThatFails(t *testing.T) {
 // inOne makes calls that go together, in this order: others have gone before, and hold all lanes.
 func inOne(t *testing.T, b *goredis.Backend, h *hook, calls ...func()) {
 	t.Helper()
+	b.Patient()
 	hold := make(chan struct{})
 	h.hold.Store(&hold)
 	lanes := 2 * runtime.GOMAXPROCS(0)
@@ -178,19 +191,17 @@ func TestPipelineHookThatWrapsErrors(t *testing.T) {
 			}
 			inOne(t, b, h,
 				func() {
-					_, err := b.Apply(t.Context(), "absent", backend.Patch{Touch: true})
-					if err != backend.ErrNotFound && wrap == "" {
+					if _, err := b.Apply(t.Context(), "absent", backend.Patch{Touch: true}); err != backend.ErrNotFound {
 						t.Errorf("Apply to what is absent = %v", err)
 					}
 				},
 				func() {
-					if _, err := b.Load(t.Context(), "x"); errors.Is(err, backend.ErrNotFound) {
+					if _, err := b.Load(t.Context(), "x"); err != nil {
 						t.Errorf("Load = %v", err)
 					}
 				},
 				func() {
-					_, err := b.Apply(t.Context(), "x", backend.Patch{Add: map[string]int64{"n": 1}})
-					if errors.Is(err, backend.ErrNotFound) {
+					if _, err := b.Apply(t.Context(), "x", backend.Patch{Add: map[string]int64{"n": 1}}); err != nil {
 						t.Errorf("Apply = %v", err)
 					}
 				})
@@ -249,5 +260,106 @@ func TestCallsInOnePipelineHaveTheirOwnAnswers(t *testing.T) {
 	}
 	if h.pipelines.Load() == 0 {
 		t.Error("each call went by itself")
+	}
+}
+
+// A hook that fails with what looks like a reply has no write sent again.
+func TestPipelineHookThatFailsLikeAServer(t *testing.T) {
+	b, h := hooked(t, nil)
+	if _, err := b.Apply(t.Context(), "x", backend.Patch{Touch: true}); err != nil {
+		t.Fatal(err)
+	}
+	h.after = reply("NOSCRIPT No matching script.")
+	for range 2 {
+		inOne(t, b, h, func() {
+			_, _ = b.Apply(t.Context(), "x", backend.Patch{Add: map[string]int64{"n": 1}})
+		}, func() {
+			if _, err := b.Load(t.Context(), "x"); !strings.Contains(fmt.Sprint(err), "pipeline failed") {
+				t.Errorf("Load = %v", err)
+			}
+		})
+	}
+	h.after = nil
+	if rec, err := b.Load(t.Context(), "x"); err != nil || rec.Fields["n"] != "2" {
+		t.Errorf("counted twice, n = %q, %v", rec.Fields["n"], err)
+	}
+}
+
+// The same goes for a write that waits for replicas.
+func TestPipelineHookThatFailsADurableWrite(t *testing.T) {
+	client, h := connect(t, miniredis.RunT(t).Addr()), &hook{}
+	client.AddHook(h)
+	b := goredis.New(client, &goredis.Options{WaitReplicas: 1})
+	open := errors.New("circuit open")
+	h.refuse.Store(&open)
+	if err := b.Delete(t.Context(), "x"); !errors.Is(err, open) {
+		t.Errorf("Delete = %v, want %v", err, open)
+	}
+}
+
+// No call to a node of a cluster waits for another node.
+func TestCallsToOneNodeGoTogether(t *testing.T) {
+	client := connectCluster(t, nil, miniredis.RunT(t).Addr(), miniredis.RunT(t).Addr())
+	var mixed, shared atomic.Int64
+	h := &hook{sees: func(cmds []redis.Cmder) {
+		if len(cmds) > 1 {
+			shared.Add(1)
+		}
+		upper := func(cmd redis.Cmder) bool {
+			return cmd.Name() == "hgetall" && redistest.Slot(cmd.Args()[1].(string)) >= 8192
+		}
+		for _, cmd := range cmds {
+			if upper(cmd) != upper(cmds[0]) {
+				mixed.Add(1)
+			}
+		}
+	}}
+	client.AddHook(h)
+	b := goredis.New(client, nil)
+	var wg sync.WaitGroup
+	deadline := time.Now().Add(20 * time.Second)
+	for i := range 32 * runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for shared.Load() < 20 && time.Now().Before(deadline) {
+				if _, err := b.Load(t.Context(), strconv.Itoa(i)); err != backend.ErrNotFound {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if shared.Load() == 0 || mixed.Load() > 0 {
+		t.Errorf("%d pipelines of several calls, %d of them to two nodes", shared.Load(), mixed.Load())
+	}
+}
+
+// reply is an error reply of a server.
+type reply string
+
+func (r reply) Error() string { return string(r) }
+func (reply) RedisError()     {}
+
+// Behind a name that leads to another server after a failover, a connection to the old one must end.
+func TestConnectionToAReplicaIsClosed(t *testing.T) {
+	master := redistest.Start(t, nil)
+	replica := redistest.StartReplica(t, master, nil)
+	client := connect(t, replica.Addr())
+	h := &hook{}
+	client.AddHook(h)
+	b := goredis.New(client, nil)
+	master.Do(t, "HSET", "session:x", "session_ttl", "100")
+	master.AwaitReplicas(t)
+	_, _ = b.Apply(t.Context(), "x", backend.Patch{Touch: true}) // now it has the script
+	inOne(t, b, h,
+		func() { _, _ = b.Load(t.Context(), "x") },
+		func() { _, _ = b.Load(t.Context(), "x") },
+		func() {
+			if _, err := b.Apply(t.Context(), "x", backend.Patch{Touch: true}); !redis.IsReadOnlyError(err) {
+				t.Errorf("Apply = %v", err)
+			}
+		})
+	if n := client.PoolStats().PipelineStats.TotalConns; h.pipelines.Load() == 0 || n != 0 {
+		t.Errorf("after %d pipelines, %d connections are open", h.pipelines.Load(), n)
 	}
 }

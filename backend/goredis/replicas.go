@@ -99,7 +99,7 @@ func (b *Backend) writeAndWait(ctx context.Context, key, addr string, asking boo
 	_ = pipe.Process(ctx, write)
 	_ = pipe.Process(ctx, count{wait})
 	if cmds, err := pipe.Exec(ctx); err != nil {
-		failRest(cmds, err)
+		failAll(cmds, err)
 	}
 	return wait, nil
 }

@@ -3,6 +3,7 @@ package goredis
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -52,13 +53,19 @@ func newQueue(client redis.UniversalClient) *batch.Queue[redis.Cmder] {
 	}
 	many := func(ctx context.Context, cmds []redis.Cmder) {
 		pipe := client.Pipeline()
-		_ = pipe.BatchProcess(ctx, cmds...)
+		// A write goes first: the client looks at the first reply alone to find out that the server is a replica by
+		// now, and the connection is to be closed.
+		first := max(0, slices.IndexFunc(cmds, writes))
+		_ = pipe.BatchProcess(ctx, cmds[first:]...)
+		_ = pipe.BatchProcess(ctx, cmds[:first]...)
 		if _, err := pipe.Exec(ctx); err != nil {
-			failRest(cmds, err)
+			failAll(cmds, err)
 		}
 	}
 	return batch.New(one, many)
 }
+
+func writes(cmd redis.Cmder) bool { return cmd.Name() != "hgetall" }
 
 // byNode sends commands together that go to the same node of a cluster, so that none waits for another node. It is the
 // client that knows, and sends each to its node, also where a slot has moved meanwhile.
@@ -81,29 +88,25 @@ func (n *byNode) send(ctx context.Context, key string, cmd redis.Cmder) error {
 	return err
 }
 
-// failRest gives commands that have no error one that says that the pipeline has failed with err, unless err is the
-// answer to one of them: a hook of the client may have failed before anything was sent, and a command without an error
-// counts as answered.
-func failRest(cmds []redis.Cmder, err error) {
+// failAll gives commands the error of their pipeline if none of them has one, and all of them would count as answered: a
+// hook of the client has failed before anything was sent. If one has an error, the client has told all what is theirs.
+func failAll(cmds []redis.Cmder, err error) {
 	for _, cmd := range cmds {
-		if own := cmd.Err(); own != nil && (errors.Is(err, own) || errors.Is(own, err)) {
+		if cmd.Err() != nil {
 			return
 		}
 	}
 	for _, cmd := range cmds {
-		if cmd.Err() == nil {
-			cmd.SetErr(&unanswered{err})
-		}
+		cmd.SetErr(&unanswered{err})
 	}
 }
 
-// unanswered is the error of a command that may have been answered or not. It is no answer itself: what err says of
-// another command, that its record is not there for example, is not true of this one.
+// unanswered is the error of a command that was not sent, or not answered. It is no reply of the server, whatever the
+// hook has returned: one that says that a script is missing would have a write sent again.
 type unanswered struct{ err error }
 
 func (e *unanswered) Error() string { return "the pipeline failed: " + e.err.Error() }
 
-// Unwrap returns what the pipeline has failed with if that is no reply of the server.
 func (e *unanswered) Unwrap() error {
 	if _, reply := errors.AsType[redis.Error](e.err); reply {
 		return nil

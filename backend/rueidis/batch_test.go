@@ -77,3 +77,17 @@ func TestDisableBatching(t *testing.T) {
 		t.Errorf("%d commands for %d reads", n, loads)
 	}
 }
+
+// clusterMode passes for the client of a cluster.
+type clusterMode struct{ *counting }
+
+func (clusterMode) Mode() rueidisclient.ClientMode { return rueidisclient.ClientModeCluster }
+
+// What goes together to several nodes would wait for the slowest of them.
+func TestReadsOfAClusterGoByThemselves(t *testing.T) {
+	client := clusterMode{&counting{Client: connectMini(t, miniredis.RunT(t).Addr())}}
+	loadMany(t, rueidis.New(client, nil), func() bool { return true })
+	if n := client.joint.Load(); n != 0 {
+		t.Errorf("%d commands went together", n)
+	}
+}

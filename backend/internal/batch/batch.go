@@ -15,16 +15,19 @@ const (
 	// most is how many calls go together.
 	most = 64
 
-	// patience is how long no lane may move before the server counts as silent, or as far away, and not as busy.
-	patience = 10 * time.Millisecond
+	// patience is a Queue's Patience by default: what calls lose at most by waiting. A busy server nearby answers sooner.
+	patience = 200 * time.Microsecond
 )
 
 // A Queue makes calls of type C. It has no goroutines but while calls wait in it.
 //
-// A lane is a call, or several together, under way. There are twice as many as GOMAXPROCS, so that a call that finds
-// them taken waits for a small part of a round trip. If none of them moves while calls wait, where connections are dead
-// for example, they are given up: those that wait have new ones, as they would without a Queue.
+// A lane is a call, or several together, under way. There are twice as many as GOMAXPROCS. If none of them moves for a
+// moment while calls wait, because the server is far away or a connection is dead, they are given up: those that wait have
+// new ones, as they would without a Queue.
 type Queue[C any] struct {
+	// Patience is how long no lane may move while calls wait. It must not be changed after the first call.
+	Patience time.Duration
+
 	alone    func(context.Context, C) C
 	together func(context.Context, []C)
 	lanes    int
@@ -42,15 +45,22 @@ type Queue[C any] struct {
 type waiter[C any] struct {
 	ctx   context.Context // in which it waits; nil when it has left
 	call  C
-	reply chan C // holds one, so that nobody waits for those who have left; closed if there is none
+	reply chan reply[C] // holds one, so that nobody waits for those who have left
+}
+
+// reply is how a call came out.
+type reply[C any] struct {
+	call     C
+	err      error // ErrNoReply
+	panicked any
 }
 
 // New returns a Queue. Alone makes one call and returns it with its reply, in the goroutine that brought it. Together
 // makes several, and sets each to what it is with its reply, in another goroutine; its context ends when the last of
 // theirs has its deadline, and has the values of the first one's.
 func New[C any](alone func(context.Context, C) C, together func(context.Context, []C)) *Queue[C] {
-	q := &Queue[C]{alone: alone, together: together, lanes: 2 * runtime.GOMAXPROCS(0)}
-	q.waiters.New = func() any { return &waiter[C]{reply: make(chan C, 1)} }
+	q := &Queue[C]{Patience: patience, alone: alone, together: together, lanes: 2 * runtime.GOMAXPROCS(0)}
+	q.waiters.New = func() any { return &waiter[C]{reply: make(chan reply[C], 1)} }
 	return q
 }
 
@@ -71,7 +81,7 @@ func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
 	w.ctx, w.call = ctx, call
 	q.waiting = append(q.waiting, w)
 	if len(q.waiting) == 1 {
-		q.watchFor(patience)
+		q.watchFor(q.Patience)
 	}
 	q.mu.Unlock()
 	return q.wait(ctx, w)
@@ -81,26 +91,29 @@ func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
 func (q *Queue[C]) wait(ctx context.Context, w *waiter[C]) (C, error) {
 	var none C
 	select {
-	case call, ok := <-w.reply:
-		if !ok {
-			return none, ErrNoReply
-		}
+	case r := <-w.reply:
 		w.ctx, w.call = nil, none
 		q.waiters.Put(w)
-		return call, nil
+		return r.result()
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
-	w.ctx = nil
+	w.ctx, w.call = nil, none
 	q.mu.Unlock()
 	select {
-	case call, ok := <-w.reply: // just now
-		if ok {
-			return call, nil
-		}
+	case r := <-w.reply: // just now
+		return r.result()
 	default:
+		return none, ctx.Err()
 	}
-	return none, ctx.Err()
+}
+
+// result returns what came out, or panics as the one who made the call did.
+func (r *reply[C]) result() (C, error) {
+	if r.panicked != nil {
+		panic(r.panicked)
+	}
+	return r.call, r.err
 }
 
 // watchFor has look called when so much time has passed. q.mu is held.
@@ -119,8 +132,8 @@ func (q *Queue[C]) look() {
 	if len(q.waiting) == 0 {
 		return
 	}
-	if still := time.Since(q.moved); still < patience {
-		q.watchFor(patience - still)
+	if still := time.Since(q.moved); still < q.Patience {
+		q.watchFor(q.Patience - still)
 		return
 	}
 	q.generation++
@@ -131,7 +144,7 @@ func (q *Queue[C]) look() {
 		}
 	}
 	if len(q.waiting) > 0 {
-		q.watchFor(patience)
+		q.watchFor(q.Patience)
 	}
 }
 
@@ -210,12 +223,15 @@ func (q *Queue[C]) take() *group[C] {
 // run makes the calls of a group, and then of those who wait by then, until nobody does.
 func (q *Queue[C]) run(generation int, g *group[C]) {
 	defer func() {
-		if g != nil { // a hook of the client has ended this goroutine
-			for _, w := range g.waiters {
-				close(w.reply)
-			}
-			q.end(generation)
+		if g == nil {
+			return
 		}
+		// A hook of the client has panicked, or ended this goroutine: it would have done so to the callers.
+		r := reply[C]{err: ErrNoReply, panicked: recover()}
+		for _, w := range g.waiters {
+			w.reply <- r
+		}
+		q.end(generation)
 	}()
 	for ; g != nil; g = q.next(generation) {
 		q.send(g)
@@ -235,6 +251,6 @@ func (q *Queue[C]) send(g *group[C]) {
 		q.together(ctx, g.calls)
 	}
 	for i, w := range g.waiters {
-		w.reply <- g.calls[i]
+		w.reply <- reply[C]{call: g.calls[i]}
 	}
 }
