@@ -43,9 +43,10 @@
 //
 // # Batching
 //
-// Calls go out one by one while few are under way. While twice GOMAXPROCS are, those that arrive wait for the next of
-// them to come back, for 200 microseconds at most, and go together, up to 64 in one pipeline. With a server nearby, a read
-// so takes it and this process about half the time. What differs:
+// Calls go out one by one while few are under way: no more than twice GOMAXPROCS, or than 30 000 a second take, which is
+// more the farther away the server is. While there are more, those that arrive wait for the next of them to come back,
+// and go together, up to 64 in one pipeline. A read so takes the server and this process about half the time. What
+// differs:
 //
 //   - A hook of the client, for traces and metrics, sees such a pipeline in place of its commands, with the values of
 //     the context of the first call in it.

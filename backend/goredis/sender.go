@@ -3,6 +3,7 @@ package goredis
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -62,7 +63,7 @@ func newQueue(client redis.UniversalClient) *batch.Queue[redis.Cmder] {
 			failAll(cmds, err)
 		}
 	}
-	return batch.New(one, many)
+	return batch.New(2*runtime.GOMAXPROCS(0), one, many)
 }
 
 func writes(cmd redis.Cmder) bool { return cmd.Name() != "hgetall" }

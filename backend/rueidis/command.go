@@ -2,6 +2,7 @@ package rueidis
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	rueidisclient "github.com/redis/rueidis"
@@ -60,7 +61,7 @@ func newReads(client rueidisclient.Client) *batch.Queue[read] {
 			rs[i].result = result
 		}
 	}
-	return batch.New(alone, together)
+	return batch.New(4*runtime.GOMAXPROCS(0), alone, together)
 }
 
 // doCache is do for HGETALL through the client's cache. What the builder's Hgetall makes is marked, with Cache too, so

@@ -6,7 +6,6 @@ package batch
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"time"
 )
@@ -15,28 +14,37 @@ const (
 	// most is how many calls go together.
 	most = 64
 
-	// patience is a Queue's Patience by default: what calls lose at most by waiting. A busy server nearby answers sooner.
-	patience = 200 * time.Microsecond
+	// patience is a Queue's Patience by default. A busy server answers sooner.
+	patience = 10 * time.Millisecond
+
+	// calm is a Queue's Calm by default. So many calls take a process a core or less, and a server less than half of
+	// one; up to there, how soon each comes back is what counts.
+	calm = 30_000
 )
 
 // A Queue makes calls of type C. It has no goroutines but while calls wait in it.
 //
-// A lane is a call, or several together, under way. There are twice as many as GOMAXPROCS. If none of them moves for a
-// moment while calls wait, because the server is far away or a connection is dead, they are given up: those that wait have
-// new ones, as they would without a Queue.
+// A lane is a call, or several together, under way. There are as many as Calm calls a second take, given how long one
+// takes, so more the farther away the server is, and a least number. If none of them moves for a while as calls wait,
+// because connections are dead for example, they are given up: those that wait have new ones, as they would without a
+// Queue.
 type Queue[C any] struct {
-	// Patience is how long no lane may move while calls wait. It must not be changed after the first call.
+	// Patience is how long no lane may move while calls wait.
 	Patience time.Duration
+
+	// Calm is how many calls a second never wait.
+	Calm int
 
 	alone    func(context.Context, C) C
 	together func(context.Context, []C)
-	lanes    int
+	least    int       // lanes
 	waiters  sync.Pool // of *waiter[C]
 
 	mu         sync.Mutex
-	busy       int       // lanes of this generation; at least one while calls wait
-	generation int       // grows when lanes are given up
-	moved      time.Time // when a lane of this generation began or ended last
+	busy       int           // lanes of this generation; at least one while calls wait
+	generation int           // grows when lanes are given up
+	moved      time.Time     // when a lane of this generation began or ended last
+	far        time.Duration // how long a call takes that does not wait in a line; zero before the first one
 	waiting    []*waiter[C]
 	watch      *time.Timer // looks after those who wait; nil before anybody has
 }
@@ -55,11 +63,11 @@ type reply[C any] struct {
 	panicked any
 }
 
-// New returns a Queue. Alone makes one call and returns it with its reply, in the goroutine that brought it. Together
-// makes several, and sets each to what it is with its reply, in another goroutine; its context ends when the last of
-// theirs has its deadline, and has the values of the first one's.
-func New[C any](alone func(context.Context, C) C, together func(context.Context, []C)) *Queue[C] {
-	q := &Queue[C]{Patience: patience, alone: alone, together: together, lanes: 2 * runtime.GOMAXPROCS(0)}
+// New returns a Queue with at least so many lanes. Alone makes one call and returns it with its reply, in the goroutine
+// that brought it. Together makes several, and sets each to what it is with its reply, in another goroutine; its context
+// ends when the last of theirs has its deadline, and has the values of the first one's.
+func New[C any](least int, alone func(context.Context, C) C, together func(context.Context, []C)) *Queue[C] {
+	q := &Queue[C]{Patience: patience, Calm: calm, alone: alone, together: together, least: least}
 	q.waiters.New = func() any { return &waiter[C]{reply: make(chan reply[C], 1)} }
 	return q
 }
@@ -71,10 +79,10 @@ var ErrNoReply = errors.New("the goroutine that made the call has ended")
 // before it comes back, or ErrNoReply; then the call may still be used by others, and nobody else may.
 func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
 	q.mu.Lock()
-	if q.busy < q.lanes {
-		generation := q.begin()
+	if q.busy < q.lanes() {
+		l := q.begin()
 		q.mu.Unlock()
-		defer q.end(generation)
+		defer q.end(l)
 		return q.alone(ctx, call), nil
 	}
 	w := q.waiters.Get().(*waiter[C])
@@ -138,7 +146,7 @@ func (q *Queue[C]) look() {
 	}
 	q.generation++
 	q.busy = 0
-	for len(q.waiting) > 0 && q.busy < q.lanes {
+	for len(q.waiting) > 0 && q.busy < q.lanes() {
 		if g := q.take(); g != nil {
 			go q.run(q.begin(), g)
 		}
@@ -148,28 +156,49 @@ func (q *Queue[C]) look() {
 	}
 }
 
-// begin takes a lane, and returns its generation. q.mu is held.
-func (q *Queue[C]) begin() int {
+// lanes returns how many there are. q.mu is held.
+func (q *Queue[C]) lanes() int { return max(q.least, int(q.far*time.Duration(q.Calm)/time.Second)) }
+
+// learn takes note of how long a lane was under way. The shortest times count: they say how far away a server is, also
+// one that is busy. One that has come to be farther away is found out after some tens of calls. q.mu is held.
+func (q *Queue[C]) learn(d time.Duration) {
+	if q.far == 0 || d < q.far {
+		q.far = d
+		return
+	}
+	q.far += min(d-q.far, q.far) / 64
+}
+
+// lane is a lane that has begun.
+type lane struct {
+	generation int
+	began      time.Time
+}
+
+// begin takes a lane. q.mu is held.
+func (q *Queue[C]) begin() lane {
 	q.busy++
 	q.moved = time.Now()
-	return q.generation
+	return lane{q.generation, q.moved}
 }
 
 // end gives a lane back, or has those who wait use it.
-func (q *Queue[C]) end(generation int) {
-	if g := q.next(generation); g != nil {
-		go q.run(generation, g)
+func (q *Queue[C]) end(l lane) {
+	if g := q.next(&l); g != nil {
+		go q.run(l, g)
 	}
 }
 
-// next returns those who are to use a lane next. If there are none, the lane is given back.
-func (q *Queue[C]) next(generation int) *group[C] {
+// next returns those who are to use a lane next, which begins anew. If there are none, it is given back.
+func (q *Queue[C]) next(l *lane) *group[C] {
+	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if generation != q.generation {
+	q.learn(now.Sub(l.began))
+	if l.generation != q.generation {
 		return nil // it was given up
 	}
-	q.moved = time.Now()
+	q.moved, l.began = now, now
 	g := q.take()
 	if g == nil {
 		q.busy--
@@ -221,7 +250,7 @@ func (q *Queue[C]) take() *group[C] {
 }
 
 // run makes the calls of a group, and then of those who wait by then, until nobody does.
-func (q *Queue[C]) run(generation int, g *group[C]) {
+func (q *Queue[C]) run(l lane, g *group[C]) {
 	defer func() {
 		if g == nil {
 			return
@@ -231,9 +260,9 @@ func (q *Queue[C]) run(generation int, g *group[C]) {
 		for _, w := range g.waiters {
 			w.reply <- r
 		}
-		q.end(generation)
+		q.end(l)
 	}()
-	for ; g != nil; g = q.next(generation) {
+	for ; g != nil; g = q.next(&l) {
 		q.send(g)
 	}
 }

@@ -17,12 +17,12 @@ import (
 	"github.com/faeeb396/session/backend/internal/batch"
 )
 
-// lanes is how many calls go out before others wait for them.
-var lanes = 2 * runtime.GOMAXPROCS(0)
+// lanes is how many calls to a server nearby go out before others wait for them.
+const lanes = 4
 
 const (
 	most     = 64
-	patience = 200 * time.Microsecond
+	patience = 10 * time.Millisecond
 )
 
 // call is a number that is asked for its double.
@@ -41,7 +41,7 @@ type server struct {
 
 func newServer() *server {
 	s := &server{}
-	s.Queue = batch.New(func(ctx context.Context, c call) call {
+	s.Queue = batch.New(lanes, func(ctx context.Context, c call) call {
 		s.await(ctx, true, c.n)
 		return call{c.n, 2 * c.n}
 	}, func(ctx context.Context, cs []call) {
@@ -86,12 +86,38 @@ func (s *server) let(i int) {
 	synctest.Wait()
 }
 
+// letRest answers all groups that have not been answered.
+func (s *server) letRest() {
+	for i := 0; i < len(s.lets); i++ {
+		select {
+		case <-s.lets[i]:
+		default:
+			s.let(i)
+		}
+	}
+}
+
+// nearby is a number that want does not see.
+const nearby = -1 << 40
+
+// near has the server answer a call at once, where there is a lane for it: so it is not far away.
+func (s *server) near(t *testing.T) {
+	t.Helper()
+	place := len(s.groups)
+	s.ask(t.Context(), t, nearby, nearby+1)
+	if len(s.groups) == place {
+		t.Fatal("there is no lane")
+	}
+	s.let(place)
+}
+
 // want checks what the server was asked, in which groups.
 func (s *server) want(t *testing.T, groups ...[]int) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if diff := cmp.Diff(groups, s.groups); diff != "" {
+	got := slices.DeleteFunc(slices.Clone(s.groups), func(g []int) bool { return g[0] == nearby })
+	if diff := cmp.Diff(groups, got); diff != "" {
 		t.Errorf("the server was asked otherwise (-want +got):\n%s", diff)
 	}
 }
@@ -269,36 +295,75 @@ func TestSilentLanesAreGivenUp(t *testing.T) {
 		s := newServer()
 		s.ask(t.Context(), t, 0, lanes)
 		time.Sleep(time.Hour) // nobody waits for them
-		s.ask(t.Context(), t, lanes, lanes+1)
+		s.ask(t.Context(), t, lanes, lanes+2)
 		time.Sleep(patience - 1)
-		s.let(0) // one has moved
-		s.want(t, each(0, lanes+1)...)
-		s.ask(t.Context(), t, lanes+1, lanes+3)
-		time.Sleep(patience - 1)
-		s.want(t, each(0, lanes+1)...)
+		s.want(t, each(0, lanes)...)
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		s.want(t, append(each(0, lanes+1), span(lanes+1, lanes+3))...)
+		s.want(t, append(each(0, lanes), span(lanes, lanes+2))...)
 
 		// The others have lanes again, and those that were given up have nothing more to say.
-		s.ask(t.Context(), t, lanes+3, 2*lanes+2)
-		s.ask(t.Context(), t, 2*lanes+2, 2*lanes+3)
-		for i := 1; i <= lanes; i++ {
+		s.ask(t.Context(), t, lanes+2, 2*lanes+1)
+		s.ask(t.Context(), t, 2*lanes+1, 2*lanes+2)
+		sent := slices.Concat(each(0, lanes), [][]int{span(lanes, lanes+2)}, each(lanes+2, 2*lanes+1))
+		for i := range lanes {
 			s.let(i)
 		}
-		s.want(t, slices.Concat(each(0, lanes+1), [][]int{span(lanes+1, lanes+3)}, each(lanes+3, 2*lanes+2))...)
-		for i := lanes + 1; i <= 2*lanes+1; i++ {
-			s.let(i)
-		}
+		s.want(t, sent...)
+		s.letRest()
+		s.want(t, append(sent, []int{2*lanes + 1})...)
 
+		s.near(t)
 		before := len(s.groups)
 		s.ask(t.Context(), t, 3*lanes, 4*lanes+1) // as many lanes as ever
 		if n := len(s.groups) - before; n != lanes {
 			t.Errorf("%d calls went out, want %d", n, lanes)
 		}
-		for i := range lanes + 1 {
-			s.let(before + i)
+		s.letRest()
+	})
+}
+
+// A server that is far away has as many lanes as it takes for 30 000 calls a second to go out at once.
+func TestFarServerHasMoreLanes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const roundTrip, calm = 10 * time.Millisecond, 30_000
+		s := newServer()
+		far := max(lanes, int(roundTrip*calm/time.Second))
+		ask := func(from, to, want int) {
+			t.Helper()
+			place := len(s.groups)
+			s.ask(t.Context(), t, from, to)
+			if n := len(s.groups) - place; n != want {
+				t.Errorf("%d of %d calls went out at once, want %d", n, to-from, want)
+			}
 		}
+		ask(0, 1, 1)
+		time.Sleep(roundTrip)
+		s.letRest()
+		ask(1, far+2, far)
+		s.letRest() // at once
+		s.near(t)
+		ask(far+2, far+2+lanes+1, lanes)
+		s.letRest()
+
+		// It moves away; a few calls do not tell.
+		s.near(t)
+		for i := range 1000 {
+			ask(2*far+i, 2*far+i+1, 1)
+			time.Sleep(time.Duration(1+i/10) * time.Millisecond / 10)
+			s.letRest()
+			if i == 3 {
+				ask(0, lanes+1, lanes)
+				time.Sleep(time.Millisecond)
+				s.letRest()
+			}
+		}
+		place := len(s.groups)
+		s.ask(t.Context(), t, 0, 4*lanes)
+		if n := len(s.groups) - place; n != 4*lanes {
+			t.Errorf("%d of %d calls went out at once", n, 4*lanes)
+		}
+		s.letRest()
 	})
 }
 
@@ -316,9 +381,7 @@ func TestLanesThatMoveAreKept(t *testing.T) {
 		synctest.Wait()
 		s.want(t, append(sent, []int{lanes + most})...)
 		time.Sleep(patience) // nobody waits any more
-		for i := 1; i < len(s.lets); i++ {
-			s.let(i)
-		}
+		s.letRest()
 	})
 }
 
@@ -377,7 +440,7 @@ func TestManyCalls(t *testing.T) {
 		runtime.Gosched()
 		under.Add(-1)
 	}
-	q := batch.New(func(_ context.Context, c call) call {
+	q := batch.New(lanes, func(_ context.Context, c call) call {
 		busy()
 		return call{c.n, 2 * c.n}
 	}, func(_ context.Context, cs []call) {

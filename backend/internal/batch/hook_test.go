@@ -19,7 +19,7 @@ import (
 func TestGoexitLosesOnlyItsOwnGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		q := batch.New(func(_ context.Context, c call) call {
+		q := batch.New(lanes, func(_ context.Context, c call) call {
 			if c.n == 0 {
 				<-hold
 			}
@@ -52,7 +52,7 @@ func TestGoexitLosesOnlyItsOwnGroup(t *testing.T) {
 func TestPanicIsTheCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		q := batch.New(func(_ context.Context, c call) call {
+		q := batch.New(lanes, func(_ context.Context, c call) call {
 			switch {
 			case c.n < 0:
 				panic(c.n)
