@@ -124,6 +124,7 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if err != nil {
 		return 0, s.loginFailed(ctx, err)
 	}
+	p := s.pending
 	n, err := s.write(ctx, c)
 	if err == errRestart {
 		s.left = l.id
@@ -132,12 +133,12 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if err != nil && !errors.Is(err, ErrNotReplicated) {
 		return 0, err
 	}
-	return n, s.confirmed(ctx, l, err)
+	return n, s.confirmed(ctx, l, p, err)
 }
 
 // confirmed is confirm after a write that may have been made without reaching enough replicas, which err then says.
-func (s *Session) confirmed(ctx context.Context, l link, err error) error {
-	if failed := s.confirm(ctx, l); failed != nil {
+func (s *Session) confirmed(ctx context.Context, l link, p pending, err error) error {
+	if failed := s.confirm(ctx, l, p); failed != nil {
 		return failed
 	}
 	return err
@@ -233,7 +234,16 @@ var errRestart = errors.New("session: login needs a new session")
 
 // startOver stores a new session that holds only what this request has set, and the counter unless it is empty.
 func (s *Session) startOver(ctx context.Context, counter string, delta int64) error {
-	p, fields, ttl := s.pending, s.fields, s.ttl
+	s.restart(s.pending)
+	if counter != "" {
+		s.put(counter, strconv.FormatInt(delta, 10))
+	}
+	return s.create(ctx)
+}
+
+// restart makes s a session that is not stored and holds what this request has set, which is p.
+func (s *Session) restart(p pending) {
+	fields, ttl := s.fields, s.ttl
 	s.reset()
 	s.pending = p
 	if p.newTTL {
@@ -244,10 +254,6 @@ func (s *Session) startOver(ctx context.Context, counter string, delta int64) er
 			s.put(name, v)
 		}
 	}
-	if counter != "" {
-		s.put(counter, strconv.FormatInt(delta, 10))
-	}
-	return s.create(ctx)
 }
 
 // replace ends the session, which is another owner's, and stores a new one for the owner who logs in.
@@ -278,12 +284,13 @@ func (s *Session) create(ctx context.Context) error {
 	if err != nil {
 		return s.loginFailed(ctx, err)
 	}
+	p := s.pending
 	if err = s.insert(ctx, token); !s.stored {
 		s.left = id // it takes no place in a second try, unless it lives
 		s.abandon(ctx, l)
 		return err
 	}
-	return s.confirmed(ctx, l, err)
+	return s.confirmed(ctx, l, p, err)
 }
 
 // abandon takes back a login whose session was not stored, or may not have been: nobody has its token, and it is to

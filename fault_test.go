@@ -17,6 +17,16 @@ import (
 type faulty struct {
 	backend.Backend
 	before, after func(method, id string, p backend.Patch) error
+	load          func(method, id string, p backend.Patch) error // before a Load
+}
+
+func (f *faulty) Load(ctx context.Context, id string) (backend.Record, error) {
+	if f.load != nil {
+		if err := f.load("Load", id, backend.Patch{}); err != nil {
+			return backend.Record{}, err
+		}
+	}
+	return f.Backend.Load(ctx, id)
 }
 
 func (f *faulty) call(method, id string, p backend.Patch, do func() (backend.Record, error)) (backend.Record, error) {
@@ -302,5 +312,41 @@ func TestCancelledStoreIsAStoreError(t *testing.T) {
 	}
 	if got := ev.kinds(); got != string(session.EventStoreError) {
 		t.Errorf("events %q, want a store error", got)
+	}
+}
+
+// The login was stored, and the store says neither that it is marked nor whether it is listed: it has failed, and a
+// second commit makes a session of what was to be stored.
+func TestLoginThatCannotBeConfirmed(t *testing.T) {
+	for _, stored := range []bool{true, false} {
+		f := &faulty{Backend: memory.New(nil)}
+		m, ctx := mustNew(t, f, quiet(session.Options{MaxSessions: 1})), t.Context()
+		s := m.NewSession()
+		if stored {
+			s.Set("cart", "3")
+			mustCommit(t, s)
+		}
+		s.Login("andrew")
+		s.Set("theme", "dark")
+		wrote := false
+		f.after = func(method, id string, p backend.Patch) error {
+			wrote = wrote || sessionWrite(method, id, p)
+			return nil
+		}
+		f.before = once(confirmWrite)
+		f.load = once(func(_, id string, _ backend.Patch) bool { return wrote && isIndex(id) })
+		if err := s.Commit(ctx); !errors.Is(err, errStore) {
+			t.Fatalf("stored %v: Commit = %v, want %v", stored, err, errStore)
+		}
+		if s.Exists() || len(listed(t, m, "andrew")) > 0 {
+			t.Errorf("stored %v: the login that has failed shows as %q, listed %q", stored, s.ID(), listed(t, m, "andrew"))
+		}
+		mustCommit(t, s)
+		if got := mustPeek(t, m, s); got.Owner() != "andrew" || got.Get("theme") != "dark" {
+			t.Errorf("stored %v: the second commit has stored %v", stored, got)
+		}
+		if got := listed(t, m, "andrew"); !slices.Equal(got, []string{s.ID()}) {
+			t.Errorf("stored %v: listed %q, want the session", stored, got)
+		}
 	}
 }

@@ -226,8 +226,9 @@ func (m *Manager) confirm(ctx context.Context, l link) error {
 	return err
 }
 
-// confirm ends the login that has just been stored if its owner's sessions were all ended meanwhile.
-func (s *Session) confirm(ctx context.Context, l link) error {
+// confirm ends the login that has just been stored, which was p, if its owner's sessions were all ended meanwhile. So it
+// does if the store does not tell; then what p has set is kept, for another commit.
+func (s *Session) confirm(ctx context.Context, l link, p pending) error {
 	id, owner := s.id(), s.meta.owner
 	err := s.m.confirm(ctx, l)
 	if err != nil && !refused(err) { // the reply may be lost: is the session still listed?
@@ -248,10 +249,14 @@ func (s *Session) confirm(ctx context.Context, l link) error {
 	if derr := s.m.b.Delete(ctx, id); derr != nil {
 		_ = s.m.storeFailed(ctx, "end", id, derr)
 	}
-	s.reset()
-	if s.cookie = keepCookie; revoked {
+	if revoked {
+		s.reset()
 		s.cookie = clearCookie
 		s.m.emit(ctx, Event{Kind: EventRevoked, ID: id, Owner: owner})
+	} else {
+		s.restart(p)
+		s.cookie = keepCookie
+		s.left = id // it takes no place in a second try, unless it lives
 	}
 	return s.m.storeFailed(ctx, "login", id, err)
 }
