@@ -41,10 +41,10 @@ type Queue[C any] struct {
 	waiters  sync.Pool // of *waiter[C]
 
 	mu         sync.Mutex
-	busy       int           // lanes of this generation; at least one while calls wait
-	generation int           // grows when lanes are given up
-	moved      time.Time     // when a lane of this generation began or ended last
-	far        time.Duration // how long a call takes that does not wait in a line; zero before the first one
+	busy       int       // lanes of this generation; at least one while calls wait
+	generation int       // grows when lanes are given up
+	moved      time.Time // when a lane of this generation began or ended last
+	times      shortest
 	waiting    []*waiter[C]
 	watch      *time.Timer // looks after those who wait; nil before anybody has
 }
@@ -157,17 +157,29 @@ func (q *Queue[C]) look() {
 }
 
 // lanes returns how many there are. q.mu is held.
-func (q *Queue[C]) lanes() int { return max(q.least, int(q.far*time.Duration(q.Calm)/time.Second)) }
+func (q *Queue[C]) lanes() int {
+	return max(q.least, int(q.times.get()*time.Duration(q.Calm)/time.Second))
+}
 
-// learn takes note of how long a lane was under way. The shortest times count: they say how far away a server is, also
-// one that is busy. One that has come to be farther away is found out after some tens of calls. q.mu is held.
-func (q *Queue[C]) learn(d time.Duration) {
-	if q.far == 0 || d < q.far {
-		q.far = d
+// shortest is the shortest time that calls have taken of late, in the last second or two: it says how far away a server
+// is, also one that is busy.
+type shortest struct {
+	since           time.Time // when current began
+	current, before time.Duration
+}
+
+func (s *shortest) add(now time.Time, d time.Duration) {
+	if now.Sub(s.since) >= time.Second {
+		s.since, s.before, s.current = now, s.current, d
+		if s.before == 0 {
+			s.before = d
+		}
 		return
 	}
-	q.far += min(d-q.far, q.far) / 64
+	s.current = min(s.current, d)
 }
+
+func (s *shortest) get() time.Duration { return min(s.current, s.before) }
 
 // lane is a lane that has begun.
 type lane struct {
@@ -194,7 +206,7 @@ func (q *Queue[C]) next(l *lane) *group[C] {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.learn(now.Sub(l.began))
+	q.times.add(now, now.Sub(l.began))
 	if l.generation != q.generation {
 		return nil // it was given up
 	}
