@@ -320,7 +320,7 @@ func TestCancelledStoreIsAStoreError(t *testing.T) {
 func TestLoginThatCannotBeConfirmed(t *testing.T) {
 	for _, stored := range []bool{true, false} {
 		f := &faulty{Backend: memory.New(nil)}
-		m, ctx := mustNew(t, f, quiet(session.Options{MaxSessions: 1})), t.Context()
+		m, ctx := mustNew(t, f, quiet(session.Options{MaxSessions: 1, RefuseLogin: true})), t.Context()
 		s := m.NewSession()
 		if stored {
 			s.Set("cart", "3")
@@ -337,6 +337,10 @@ func TestLoginThatCannotBeConfirmed(t *testing.T) {
 		f.load = once(func(_, id string, _ backend.Patch) bool { return wrote && isIndex(id) })
 		if err := s.Commit(ctx); !errors.Is(err, errStore) {
 			t.Fatalf("stored %v: Commit = %v, want %v", stored, err, errStore)
+		}
+		h := make(http.Header)
+		if m.WriteCookie(h, s); len(h) > 0 {
+			t.Errorf("stored %v: the client is told %v of a login that has failed", stored, h)
 		}
 		if s.Exists() || len(listed(t, m, "andrew")) > 0 {
 			t.Errorf("stored %v: the login that has failed shows as %q, listed %q", stored, s.ID(), listed(t, m, "andrew"))

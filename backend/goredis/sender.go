@@ -12,9 +12,9 @@ import (
 	"github.com/faeeb396/session/backend/internal/batch"
 )
 
-// A sender sends a command on a key, and returns when it has been answered. Where that says so, the answer, an error
-// too, is in the command. The error returned is that of ctx, if that ends first, or of the client; then the command is not
-// to be touched: it may still be sent, or answered.
+// A sender sends a command on a key, and returns when it has been answered: the answer, an error too, is in the command.
+// The error returned is that of ctx, if that ends first, or of the client; then the command is not to be touched: it may
+// still be sent, or answered.
 type sender interface {
 	send(ctx context.Context, key string, cmd redis.Cmder) error
 }
