@@ -67,6 +67,17 @@ func Counters(p *backend.Patch) []string {
 // Apply returns the call that changes a record. It replies with the record as a map if p.Load is set, and else
 // with an array of integers, the sums of counters.
 func Apply(key string, p *backend.Patch, counters []string) Call {
+	if call, ok := byToken(key, p, counters); ok {
+		return call
+	}
+	if call, ok := byEpoch(key, p, counters); ok {
+		return call
+	}
+	return anyPatch(key, p, counters)
+}
+
+// anyPatch returns the call of apply.lua that does what p says.
+func anyPatch(key string, p *backend.Patch, counters []string) Call {
 	sets := len(p.Set)
 	if p.TTL > 0 {
 		sets++

@@ -17,10 +17,12 @@ import (
 
 // Programs written before a change of a script share the server's cache with those written after.
 func TestSHA1(t *testing.T) {
-	rec, patch := backend.Record{TTL: time.Hour}, backend.Patch{}
+	rec, patch, byToken, byEpoch := backend.Record{TTL: time.Hour}, backend.Patch{}, byTokenPatch(), byEpochPatch()
 	for name, call := range map[string]redishash.Call{
 		"create.lua": redishash.Create("k", &rec),
 		"apply.lua":  redishash.Apply("k", &patch, nil),
+		"touch.lua":  redishash.Apply("k", &byToken, nil),
+		"change.lua": redishash.Apply("k", &byEpoch, nil),
 		"probe.lua":  redishash.Probe("p:"),
 	} {
 		sum := sha1.Sum([]byte(call.Source))

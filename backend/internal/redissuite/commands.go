@@ -20,14 +20,16 @@ import (
 // patches do the same as in the memory backend.
 func Commands(t *testing.T, k Kit) {
 	for name, test := range map[string]func(*testing.T, Kit){
-		"OneCommandPerCall": testOneCommandPerCall,
-		"ErrorsHoldNoData":  testErrorsHoldNoData,
-		"ServerOutOfMemory": testServerOutOfMemory,
-		"ScanYieldsIDsOnly": testScanYieldsIDsOnly,
-		"ScanPages":         testScanPages,
-		"ScanKeepsToPrefix": testScanKeepsToPrefix,
-		"ScanFailsLast":     testScanFailsLast,
-		"ApplyLikeMemory":   testApplyLikeMemory,
+		"OneCommandPerCall":     testOneCommandPerCall,
+		"ErrorsHoldNoData":      testErrorsHoldNoData,
+		"ServerOutOfMemory":     testServerOutOfMemory,
+		"ScanYieldsIDsOnly":     testScanYieldsIDsOnly,
+		"ScanPages":             testScanPages,
+		"ScanKeepsToPrefix":     testScanKeepsToPrefix,
+		"ScanFailsLast":         testScanFailsLast,
+		"ApplyLikeMemory":       testApplyLikeMemory,
+		"SessionsOwnScripts":    testSessionsOwnScripts,
+		"ReplyHasEachFieldOnce": testReplyHasEachFieldOnce,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, k) })
 	}
