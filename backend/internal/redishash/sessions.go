@@ -40,8 +40,12 @@ var (
 	hasByEpoch = []string{fieldAccessed, fieldToken}
 )
 
-// maxSets is how many fields the scripts are given to set. Lua's stack holds about 8000 values.
-const maxSets = 1000
+// How many fields the scripts are given to set. touch.lua looks through the record for each but the first, and apply.lua
+// makes an index once. Lua's stack, through which change.lua passes them on, holds about 8000 values.
+const (
+	maxTouchSets  = 8
+	maxChangeSets = 1000
+)
 
 // byToken returns the call of touch.lua that does what p says, if there is one: a session that is named by its token is
 // touched, and perhaps changed, and is what the script replies with.
@@ -50,7 +54,7 @@ func byToken(key string, p *backend.Patch, counters []string) (Call, bool) {
 	now, set := p.Set[fieldAccessed]
 	version, ok := p.If[fieldVersion]
 	if !ok || !set || token == "" || version != "" || len(p.If) != 2 || !p.Load || !p.Touch ||
-		!slices.Equal(p.Has, hasByToken) || !simple(p) {
+		!slices.Equal(p.Has, hasByToken) || !simple(p) || len(p.Set) > maxTouchSets {
 		return Call{}, false
 	}
 	args := append(make([]string, 0, 2+2*len(counters)+2*len(p.Set)), token, now)
@@ -72,7 +76,7 @@ func byEpoch(key string, p *backend.Patch, counters []string) (Call, bool) {
 	created := p.If[fieldCreated]
 	epoch, ok := p.If[fieldEpoch]
 	if !ok || created == "" || len(p.If) != 2 || p.Load || !slices.Equal(p.Has, hasByEpoch) || !simple(p) ||
-		len(p.Set)+len(p.Add) == 0 {
+		len(p.Set)+len(p.Add) == 0 || len(p.Set) > maxChangeSets {
 		return Call{}, false
 	}
 	args := append(make([]string, 0, 3+2*len(counters)+2*len(p.Set)), created, epoch, how(p))
@@ -83,10 +87,9 @@ func byEpoch(key string, p *backend.Patch, counters []string) (Call, bool) {
 	return Call{Script{changeSource, changeSHA1}, key, args}, true
 }
 
-// simple reports whether p only changes and touches, and no more than the scripts take: one counter, of a name that they
-// do not know, and fields that fit Lua's stack.
+// simple reports whether p only changes and touches, with one counter at most, whose name the scripts do not know.
 func simple(p *backend.Patch) bool {
-	if p.Remove || p.TTL > 0 || len(p.Delete) > 0 || len(p.Add) > 1 || len(p.Set) > maxSets {
+	if p.Remove || p.TTL > 0 || len(p.Delete) > 0 || len(p.Add) > 1 {
 		return false
 	}
 	for name := range p.Add {

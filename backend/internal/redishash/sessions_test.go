@@ -119,9 +119,10 @@ func TestApplyOwnScripts(t *testing.T) {
 
 // Whatever the two scripts do not look at must not be in a patch that they are given.
 func TestApplyOtherPatches(t *testing.T) {
-	many := map[string]string{}
-	for i := range 1001 {
-		many["f"+strconv.Itoa(i)] = ""
+	more := func(p *backend.Patch, n int) {
+		for i := range n {
+			p.Set["f"+strconv.Itoa(i)] = ""
+		}
 	}
 	for name, change := range map[string]func(p *backend.Patch){
 		"another condition":    func(p *backend.Patch) { p.If["b"] = "" },
@@ -138,7 +139,7 @@ func TestApplyOtherPatches(t *testing.T) {
 		"a field to delete":    func(p *backend.Patch) { p.Delete = []string{"b"} },
 		"two counters":         func(p *backend.Patch) { p.Add = map[string]int64{"n": 1, "m": 1} },
 		"a known counter":      func(p *backend.Patch) { p.Add = map[string]int64{"session_epoch": 1} },
-		"many fields":          func(p *backend.Patch) { p.Set = many },
+		"many fields":          func(p *backend.Patch) { more(p, 1000) },
 		"nothing to do":        func(p *backend.Patch) { p.Set, p.Touch = nil, false },
 		"another reply":        func(p *backend.Patch) { p.Load = !p.Load },
 	} {
@@ -155,6 +156,17 @@ func TestApplyOtherPatches(t *testing.T) {
 	byToken.Touch = false
 	if got := script(byToken); got != "apply.lua" {
 		t.Errorf("without a touch, sent to %s, want apply.lua", got)
+	}
+	byToken, byEpoch := byTokenPatch(), byEpochPatch()
+	more(&byToken, 7)
+	more(&byEpoch, 999)
+	if a, b := script(byToken), script(byEpoch); a != "touch.lua" || b != "change.lua" {
+		t.Errorf("eight and a thousand fields are sent to %s and %s, want touch.lua and change.lua", a, b)
+	}
+	more(&byToken, 8)
+	more(&byEpoch, 1000)
+	if a, b := script(byToken), script(byEpoch); a != "apply.lua" || b != "apply.lua" {
+		t.Errorf("one more are sent to %s and %s, want apply.lua", a, b)
 	}
 }
 
