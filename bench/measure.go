@@ -224,6 +224,8 @@ type result struct {
 	RedisCPU  float64 `json:"redis_cpu_microseconds_per_request"`
 	Spread    float64 `json:"spread"` // of the rates: (highest - lowest) / median
 	Rounds    int     `json:"rounds"`
+
+	Rates []float64 `json:"rates"` // requests per second of each round
 }
 
 // block measures all entrants that have the route, in turn and in an order that changes with each round.
@@ -273,6 +275,7 @@ func summary(rounds []*sample) result {
 		RedisCPU: of(func(s *sample) float64 { return microseconds(s.redisCPU) }),
 		Spread:   (slices.Max(rates) - slices.Min(rates)) / rate,
 		Rounds:   len(rounds),
+		Rates:    rates,
 	}
 }
 
@@ -285,8 +288,16 @@ func median[T any](all []T, f func(T) float64) float64 {
 		values[i] = f(v)
 	}
 	slices.Sort(values)
-	if n := len(values); n%2 == 0 {
-		return (values[n/2-1] + values[n/2]) / 2
+	return quantile(values, 0.5)
+}
+
+// quantile returns what the part q of values, which are sorted, is not above: between two of them, the mean by how near
+// they are.
+func quantile(values []float64, q float64) float64 {
+	at := q * float64(len(values)-1)
+	i := int(at)
+	if i+1 >= len(values) {
+		return values[i]
 	}
-	return values[len(values)/2]
+	return values[i] + (at-float64(i))*(values[i+1]-values[i])
 }

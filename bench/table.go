@@ -125,9 +125,13 @@ func (p *printer) targets(all []verdict) {
 		if !v.Met {
 			met = "NOT met"
 		}
-		rows = append(rows, []string{v.What, v.Against, fmt.Sprintf("%s %g", bound, v.Target), fmt.Sprintf("%.2f", v.Measured), met})
+		half := ""
+		if v.High > 0 {
+			half = fmt.Sprintf("%.2f to %.2f", v.Low, v.High)
+		}
+		rows = append(rows, []string{v.What, v.Against, fmt.Sprintf("%s %g", bound, v.Target), fmt.Sprintf("%.2f", v.Measured), half, met})
 	}
-	p.table([]string{"what", "against", "target", "measured", ""}, rows)
+	p.table([]string{"what", "against", "target", "measured", "half of the rounds", ""}, rows)
 }
 
 // short writes a number with about three digits.

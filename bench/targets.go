@@ -1,6 +1,9 @@
 package main
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // targetParallel is at how many requests at a time targets are judged.
 const targetParallel = 32
@@ -12,6 +15,8 @@ type verdict struct {
 	Target   float64 `json:"target"`
 	AtMost   bool    `json:"at_most"` // the target is a ceiling
 	Measured float64 `json:"measured"`
+	Low      float64 `json:"low,omitempty"` // between this and High lies the middle half of the rounds' ratios
+	High     float64 `json:"high,omitempty"`
 	Met      bool    `json:"met"`
 }
 
@@ -51,11 +56,26 @@ func (j *judgement) rates() {
 		{nameMemory, routeChange, nameSCSMemory, 7},
 	} {
 		a, b := j.result(t.name, t.route), j.result(t.against, t.route)
-		if a == nil || b == nil {
+		if a == nil || b == nil || len(a.Rates) == 0 || len(a.Rates) != len(b.Rates) {
 			continue
 		}
-		j.add(verdict{What: t.name + ": " + string(t.route), Against: t.against, Target: t.target, Measured: a.Rate / b.Rate})
+		ratios := ratiosOfRounds(a, b)
+		j.add(verdict{
+			What: t.name + ": " + string(t.route), Against: t.against, Target: t.target,
+			Measured: quantile(ratios, 0.5), Low: quantile(ratios, 0.25), High: quantile(ratios, 0.75),
+		})
 	}
+}
+
+// ratiosOfRounds returns how many times the requests of b each round of a had, in ascending order. The two of one round
+// were measured within seconds of each other: what slows the machine for longer than that slows both.
+func ratiosOfRounds(a, b *result) []float64 {
+	ratios := make([]float64, len(a.Rates))
+	for i := range ratios {
+		ratios[i] = a.Rates[i] / b.Rates[i]
+	}
+	slices.Sort(ratios)
+	return ratios
 }
 
 // costs judges what requests and sessions take.
