@@ -128,17 +128,17 @@ func sizeInRedis(ctx context.Context, srv *server, c *contender, n int) (float64
 // observedRequests is over how many requests commands are counted.
 const observedRequests = 20
 
-// commands counts the commands that each contender sends for a request on the route, one request after the other.
-func (m *meter) commands(ctx context.Context, cfg config, all []*entrant, r route) (map[string]float64, error) {
+// commandsSent counts the commands that each contender sends for a request on the route, one request after the other.
+func commandsSent(ctx context.Context, srv *server, cfg config, all []*entrant, r route) (map[string]float64, error) {
 	counts := make(map[string]float64)
-	if m.srv == nil {
+	if srv == nil {
 		return counts, nil
 	}
 	for _, e := range all {
 		if !e.has(r) || !cfg.wants(r, e.contender) {
 			continue
 		}
-		names, err := e.observed(ctx, m.srv, r)
+		names, err := e.observed(ctx, srv, r)
 		if err != nil {
 			return nil, err
 		}

@@ -74,8 +74,8 @@ func parse() config {
 
 func defaults() config {
 	return config{
-		time:           125 * time.Millisecond,
-		rounds:         11,
+		time:           50 * time.Millisecond,
+		rounds:         25,
 		parallel:       []int{1, 32, 256},
 		sessions:       1000,
 		memorySessions: 300_000,
@@ -214,16 +214,16 @@ func compareGroup(ctx context.Context, cfg config, store string, group []*conten
 	if srv != nil {
 		time.Sleep(cfg.settle)
 	}
-	m := meter{srv: srv, d: cfg.time}
 	for _, r := range measured {
-		sent, err := m.commands(ctx, cfg, entrants, r)
+		sent, err := commandsSent(ctx, srv, cfg, entrants, r)
 		if err != nil {
 			return err
 		}
 		for _, parallel := range cfg.parallel {
 			fmt.Fprintf(log, "%s: %s, %d at a time\n", store, r, parallel)
 			wanted := filter(entrants, func(e *entrant) bool { return e.has(r) && cfg.wants(r, e.contender) })
-			results, err := m.block(ctx, wanted, r, parallel, cfg.rounds)
+			m, rounds := newMeter(srv, cfg, parallel)
+			results, err := m.block(ctx, wanted, r, parallel, rounds)
 			if err != nil {
 				return err
 			}

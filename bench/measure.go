@@ -54,12 +54,21 @@ func (s *sample) rate() float64 { return float64(s.requests) / s.elapsed.Seconds
 
 // meter measures rounds. srv is nil where there is no server.
 type meter struct {
-	srv *server
-	d   time.Duration
+	srv     *server
+	d       time.Duration
+	logouts int // how many sessions are made, unmeasured, for a round of logouts, which ends with the last one
 }
 
-// logoutsPerRound is how many sessions are made, unmeasured, for a round of logouts, which ends with the last one.
-const logoutsPerRound = 4000
+// newMeter returns a meter, and how many rounds it is to measure. The more requests are under way at a time, the longer
+// each takes, and so a round, which ends with the last of them: there are as many fewer.
+func newMeter(srv *server, cfg config, parallel int) (m meter, rounds int) {
+	scale := max(1, parallel/64)
+	m = meter{srv: srv, d: time.Duration(scale) * cfg.time, logouts: 1000 * scale}
+	if srv == nil {
+		m.logouts *= 4 // they take less time
+	}
+	return m, max(1, cfg.rounds/scale)
+}
 
 // round measures requests on the route, parallel at a time, after a short while to warm up.
 func (m *meter) round(ctx context.Context, e *entrant, r route, parallel int) (*sample, error) {
@@ -72,7 +81,7 @@ func (m *meter) round(ctx context.Context, e *entrant, r route, parallel int) (*
 			return nil, err
 		}
 	} else {
-		pool, err := seed(e.contender, routeLogin, logoutsPerRound)
+		pool, err := seed(e.contender, routeLogin, m.logouts)
 		if err != nil {
 			return nil, err
 		}
