@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"testing"
+	"time"
 )
 
 // A machine that is slow for some rounds changes rates, and no ratio.
@@ -18,6 +19,27 @@ func TestJudgeComparesRoundByRound(t *testing.T) {
 	want := verdict{What: nameGo + ": read", Against: namePlainGo, Target: 0.88, Measured: 2, Low: 2, High: 2, Met: true}
 	if got := verdicts[0]; got != want {
 		t.Errorf("verdict = %+v, want %+v", got, want)
+	}
+}
+
+func TestNewMeter(t *testing.T) {
+	cfg := config{time: 50 * time.Millisecond, rounds: 25}
+	for _, tt := range []struct {
+		srv                       *server
+		parallel, rounds, logouts int
+		d                         time.Duration
+	}{
+		{&server{}, 1, 25, 1000, 50 * time.Millisecond},
+		{&server{}, 32, 25, 1000, 50 * time.Millisecond},
+		{&server{}, 256, 6, 4000, 200 * time.Millisecond},
+		{nil, 256, 6, 16_000, 200 * time.Millisecond},
+		{nil, 1 << 20, 1, 65_536_000, 819_200 * time.Millisecond},
+	} {
+		m, rounds := newMeter(tt.srv, cfg, tt.parallel)
+		if rounds != tt.rounds || m.logouts != tt.logouts || m.d != tt.d {
+			t.Errorf("%d at a time: %d rounds of %v and %d logouts, want %d, %v, %d",
+				tt.parallel, rounds, m.d, m.logouts, tt.rounds, tt.d, tt.logouts)
+		}
 	}
 }
 

@@ -42,8 +42,8 @@ type read struct {
 }
 
 // newReads returns what sends reads through client together. The client pipelines whatever it is given, but not as
-// much at a time: together, reads cost up to a fifth less. Scripts, which take the server ten times as long, do not gain
-// by it, and do not wait for each other's replies. It is nil for a cluster, where reads go to several servers.
+// much at a time: together, reads cost up to a fifth less. Scripts, which take the server about five times as long, do
+// not gain by it, and do not wait for each other's replies. It is nil for a cluster, where reads go to several servers.
 func newReads(client rueidisclient.Client) *batch.Queue[read] {
 	if client.Mode() == rueidisclient.ClientModeCluster {
 		return nil

@@ -39,9 +39,9 @@ func byEpochPatch() backend.Patch {
 
 // script returns the name of the script that does what p says.
 func script(p backend.Patch) string {
-	any, byToken, byEpoch := backend.Patch{}, byTokenPatch(), byEpochPatch()
+	empty, byToken, byEpoch := backend.Patch{}, byTokenPatch(), byEpochPatch()
 	switch call := redishash.Apply("k", &p, redishash.Counters(&p)); call.Script {
-	case redishash.Apply("k", &any, nil).Script:
+	case redishash.Apply("k", &empty, nil).Script:
 		return "apply.lua"
 	case redishash.Apply("k", &byToken, nil).Script:
 		return "touch.lua"
