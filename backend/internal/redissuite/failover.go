@@ -156,11 +156,12 @@ func checkKept(t *testing.T, before, after count) {
 	}
 }
 
-// awaitRecovery waits until every worker has had a success after the kill.
+// awaitRecovery waits until every worker has made a call after the kill that succeeded. It need not have had one that
+// failed: a commit goes on when its request has ended, and one that began before the kill may end after the recovery.
 func awaitRecovery(t *testing.T, workers []*worker, killed time.Time) {
 	t.Helper()
 	for _, w := range workers {
-		for !w.recoveredSince(killed) {
+		for !w.servedSince(killed) {
 			if time.Since(killed) > recoveryLimit {
 				t.Fatalf("%s is not back after %v: %v", w.name, recoveryLimit, w.err())
 			}
@@ -179,7 +180,8 @@ type worker struct {
 	made, acked, failed int
 	answered            int       // calls that did not fail
 	broken              bool      // the last call failed
-	recovered           time.Time // when a call succeeded after one that failed, or at all, for the last time
+	recovered           time.Time // when a call succeeded after one that failed, for the last time
+	served              time.Time // when the last call that succeeded began
 	lastErr             error
 }
 
@@ -209,6 +211,9 @@ func (w *worker) call(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	err := w.use(ctx)
+	if took := time.Since(began); took > 20*callTimeout {
+		t.Errorf("%s: a call took %v: %v", w.name, took, err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -224,19 +229,17 @@ func (w *worker) call(t *testing.T) {
 		w.acked++
 	}
 	w.answered++
-	if w.broken || w.recovered.IsZero() {
+	w.served = began
+	if w.broken {
 		w.recovered = time.Now()
 	}
 	w.broken = false
-	if took := time.Since(began); took > 20*callTimeout {
-		t.Errorf("%s: a call took %v", w.name, took)
-	}
 }
 
-func (w *worker) recoveredSince(killed time.Time) bool {
+func (w *worker) servedSince(killed time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.recovered.After(killed)
+	return w.served.After(killed)
 }
 
 func (w *worker) err() error {
