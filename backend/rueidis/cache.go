@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/faeeb396/session/backend"
@@ -89,79 +90,39 @@ func bound(ctx context.Context) context.Context {
 	return &bounded{Context: ctx}
 }
 
-// maxOwn is how many IDs of a shard a generation of own writes holds before all of them count as written.
-const maxOwn = 1 << 10
-
-// own remembers which records this process has written lately. The server tells of the change to a cached
-// record only after it has acknowledged the write, so until whatever was cached before has expired, such a
-// record is read past the cache.
+// own remembers which records this process has written lately. The server tells of the change to a cached record only
+// after it has acknowledged the write, so until whatever was cached before has expired, such a record is read past the
+// cache. Records that share a slot are read past it together, which costs some reads and nothing else.
 type own struct {
-	seed   maphash.Seed
-	shards [64]ownShard // by ID, so that reads do not wait for each other's locks
-}
-
-// ownShard is own for a part of the IDs.
-type ownShard struct {
 	window time.Duration // how long cached records live
-
-	mu      sync.RWMutex
-	since   time.Time // when this generation began
-	current map[string]struct{}
-	before  map[string]struct{} // the generation before; nil if there is none
-	all     bool                // more were written in one of the two than are remembered
-	allNow  bool
-	_       [56]byte // keeps the locks of two shards out of one cache line
+	start  time.Time
+	seed   maphash.Seed
+	slots  [1 << 17]atomic.Int64 // nanoseconds from start to the last write, and one more; 0 before any
 }
 
 func newOwn(window time.Duration) *own {
-	o := &own{seed: maphash.MakeSeed()}
-	for i := range o.shards {
-		o.shards[i].window = window
-		o.shards[i].since = time.Now()
-		o.shards[i].current = make(map[string]struct{})
-	}
-	return o
+	return &own{window: window, start: time.Now(), seed: maphash.MakeSeed()}
 }
 
-func (o *own) shard(id string) *ownShard {
-	return &o.shards[maphash.String(o.seed, id)%uint64(len(o.shards))]
+func (o *own) slot(id string) *atomic.Int64 {
+	return &o.slots[maphash.String(o.seed, id)%uint64(len(o.slots))]
 }
 
-// note remembers that a record was written, for at least the window from now on.
+// note remembers that a record was written, for the window from now on.
 func (o *own) note(id string) {
-	if o != nil {
-		o.shard(id).note(id)
+	if o == nil {
+		return
+	}
+	slot, now := o.slot(id), int64(time.Since(o.start))+1
+	for before := slot.Load(); before < now; before = slot.Load() {
+		if slot.CompareAndSwap(before, now) {
+			return
+		}
 	}
 }
 
 // recent reports whether this process may have written the record within the window.
-func (o *own) recent(id string) bool { return o.shard(id).recent(id) }
-
-func (o *ownShard) note(id string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if now := time.Now(); now.Sub(o.since) >= o.window {
-		o.before, o.current, o.all, o.allNow = o.current, make(map[string]struct{}), o.allNow, false
-		if now.Sub(o.since) >= 2*o.window {
-			o.before, o.all = nil, false
-		}
-		o.since = now
-	}
-	if len(o.current) >= maxOwn {
-		o.all, o.allNow = true, true
-		return
-	}
-	o.current[id] = struct{}{}
-}
-
-func (o *ownShard) recent(id string) bool {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	_, now := o.current[id]
-	_, before := o.before[id]
-	if !now && !before && !o.all {
-		return false
-	}
-	age := time.Since(o.since)
-	return age < 2*o.window && (now || o.all || age < o.window)
+func (o *own) recent(id string) bool {
+	at := o.slot(id).Load()
+	return at != 0 && time.Since(o.start)+1-time.Duration(at) < o.window
 }
