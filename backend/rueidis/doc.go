@@ -112,9 +112,10 @@
 //     anybody away, and for logins, rotations, revocations and lists.
 //
 // Each touch of a session has it read anew: a cache pays with a TouchInterval that is much longer than LocalCache, as
-// the default is, and not at all with a negative one, which reads by a write. The user needs +client|caching,
-// +multi and +exec: without the first the server tells of no change, without the others each read asks twice, and the
-// client says nothing of either, but [Backend.Ping] does. NOLOOP in ClientTrackingOptions breaks the first point and must not be set; BCAST is not needed.
+// the default is, and not at all with a negative one, which reads by a write. The user needs +client|caching, +multi
+// and +exec: without the first the server tells of no change, without the others each read asks twice, and the client
+// says nothing of either, but [Backend.Ping] does. NOLOOP in ClientTrackingOptions breaks the first point and must not
+// be set; BCAST is not needed.
 //
 // [rueidis]: https://pkg.go.dev/github.com/redis/rueidis
 package rueidis
