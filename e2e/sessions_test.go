@@ -48,6 +48,22 @@ func TestBrowsersEndEachOther(t *testing.T) {
 	})
 }
 
+// TestTwoLooksSeeOneEnd has the page ask twice at the same time how a session stands that has just been ended: the
+// second answer does not make of that end another one.
+func TestTwoLooksSeeOneEnd(t *testing.T) {
+	onEachBackend(t, nil, func(t *testing.T, d *demo) {
+		b := newBrowser(t, d)
+		b.login("andrew", 600)
+		eval[bool](b, `(async () => {
+			await fetch("/logout", { method: "POST" });
+			await Promise.all([look(), look()]);
+			window.looked = true;
+		})(), true`)
+		b.until(`window.looked`)
+		b.says("message", "Your session has been ended elsewhere")
+	})
+}
+
 // TestWindowsShareSession has two windows of one browser follow each other.
 func TestWindowsShareSession(t *testing.T) {
 	onEachBackend(t, nil, func(t *testing.T, d *demo) {

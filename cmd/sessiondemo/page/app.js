@@ -281,7 +281,7 @@ async function watch() {
 async function look() {
   const before = shown;
   const answer = await peek("/session?refresh=false");
-  if (answer === null) return;
+  if (answer === null || shown !== before) return; // another look was faster, and has said so
   const { status, body } = answer;
   const end = ended();
   if (status !== 200) {
