@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	rueidisclient "github.com/redis/rueidis"
@@ -19,6 +20,14 @@ func TestMain(m *testing.M) { os.Exit(redistest.Run(m)) }
 func connect(tb testing.TB, addr string) *redis.Client {
 	tb.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr})
+	tb.Cleanup(func() { client.Close() })
+	return client
+}
+
+// connectMini is connect for miniredis, whose scripts take their time on a busy machine.
+func connectMini(tb testing.TB, addr string) redis.UniversalClient {
+	tb.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr, ReadTimeout: time.Minute})
 	tb.Cleanup(func() { client.Close() })
 	return client
 }

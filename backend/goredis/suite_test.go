@@ -58,7 +58,7 @@ func openClient(tb testing.TB, c redissuite.Config) redis.UniversalClient {
 var kit = redissuite.Kit{
 	Name:     "goredis",
 	Open:     onClient(func(tb testing.TB, addr string) redis.UniversalClient { return connect(tb, addr) }),
-	OpenMini: onClient(func(tb testing.TB, addr string) redis.UniversalClient { return connect(tb, addr) }),
+	OpenMini: onClient(connectMini),
 	IsReply:  isReply,
 	Kinds:    clients,
 }

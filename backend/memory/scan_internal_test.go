@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,24 +37,24 @@ func TestScanPartsAreExact(t *testing.T) {
 				var count atomic.Int64
 				s := &shard{count: &count}
 				hash := make(map[string]uint32)
-				add := func(id string) {
+				add := func(id string, h uint32) {
 					count.Add(1)
-					hash[id] = tt.hash(rnd)
+					hash[id] = h
 					s.insert(hash[id], record{packed: pack(id, 1, nil, 0)}, 1)
 				}
 				var want []string
 				for i := range tt.records {
 					want = append(want, fmt.Sprint("stays-", i))
-					add(want[i])
+					add(want[i], tt.hash(rnd))
 				}
 				shrinks := change != "" && change != "grow"
 				if shrinks {
-					more := 5 * tt.records
+					more, of := 5*tt.records, tt.hash
 					if change != "shrink" { // so that what was one part is less than a home afterwards
-						more = max(more, 20*scanMax)
+						more, of = max(more, 20*scanMax), (*rand.Rand).Uint32
 					}
 					for i := range more {
-						add(fmt.Sprint("goes-", i))
+						add(fmt.Sprint("goes-", i), of(rnd))
 					}
 				}
 				var got []string
@@ -67,7 +68,7 @@ func TestScanPartsAreExact(t *testing.T) {
 					case parts > 0:
 					case change == "grow":
 						for i := range 5 * tt.records {
-							add(fmt.Sprint("goes-", i))
+							add(fmt.Sprint("goes-", i), tt.hash(rnd))
 						}
 					case shrinks:
 						for id, hash := range hash {
@@ -117,13 +118,13 @@ func TestDeletesInScanOrderLeaveNoCluster(t *testing.T) {
 
 // So do touches in the order of a scan, after which the cap takes the records in that order.
 func TestEvictionInScanOrderLeavesNoCluster(t *testing.T) {
-	const records = 12000
+	const records = 6000
 	b := New(&Options{MaxRecords: records})
 	last := 0
 	create := func() {
 		for {
 			last++
-			if id := fmt.Sprint(last); b.shard(id) == &b.shards[0] {
+			if id := strconv.Itoa(last); b.shard(id) == &b.shards[0] {
 				if err := b.Create(t.Context(), id, backend.Record{TTL: time.Hour}); err != nil {
 					t.Fatal(err)
 				}
