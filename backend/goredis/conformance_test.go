@@ -19,7 +19,7 @@ import (
 func TestConformance(t *testing.T) {
 	t.Run("miniredis", func(t *testing.T) {
 		server := miniredis.RunT(t)
-		client := connect(t, server.Addr())
+		client := connectMini(t, server.Addr())
 		other := rueidis.New(connectOther(t, server.Addr()), nil)
 		runConformance(t, client, other, goredis.Options{}, server.FastForward)
 	})

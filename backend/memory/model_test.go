@@ -304,7 +304,7 @@ func TestBackendIsTheModel(t *testing.T) {
 						model: model{records: make(map[string]*modelRecord)},
 						ids:   slices.Concat(idsOf(b, 0, 100), idsOf(b, 1, 20), idsOf(b, 63, 5)),
 					}
-					for i := range 1500 {
+					for i := range 2500 {
 						s.step()
 						if i%50 == 0 {
 							s.compareAll()
