@@ -45,8 +45,8 @@
 //
 // Calls go out one by one while few are under way: no more than twice GOMAXPROCS, or than 30 000 a second take, which is
 // more the farther away the server is. While there are more, those that arrive wait for the next of them to come back,
-// and go together, up to 64 in one pipeline. A read so takes the server and this process about half the time. What
-// differs:
+// and go together in one pipeline: up to 64, and up to half of all that wait or are under way, so that the server works
+// on one half while this process works on the other. A read so takes both of them about half the time. What differs:
 //
 //   - A hook of the client, for traces and metrics, sees such a pipeline in place of its commands, with the values of
 //     the context of the first call in it.

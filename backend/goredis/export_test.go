@@ -2,8 +2,9 @@ package goredis
 
 import "time"
 
-// Patient has calls that find the least number of lanes taken wait for one, however long that takes.
+// Patient has calls that find the least number of lanes taken wait for one, however long that takes, and then go
+// together.
 func (b *Backend) Patient() {
 	queue := b.to.(together)
-	queue.Patience, queue.Calm = time.Hour, 0
+	queue.Patience, queue.Calm, queue.Parts = time.Hour, 0, 1
 }

@@ -20,6 +20,9 @@ const (
 	// calm is a Queue's Calm by default. So many calls take a process a core or less, and a server less than half of
 	// one; up to there, how soon each comes back is what counts.
 	calm = 30_000
+
+	// parts is a Queue's Parts by default.
+	parts = 2
 )
 
 // A Queue makes calls of type C. It has no goroutines but while calls wait in it.
@@ -28,12 +31,19 @@ const (
 // takes, so more the farther away the server is, and a least number. If none of them moves for a while as calls wait,
 // because connections are dead for example, they are given up: those that wait have new ones, as they would without a
 // Queue.
+//
+// Of all calls that wait or are under way, only a part goes together: while the server works on one group, this process
+// makes use of what another one has brought. In a single group they would take turns, each idle for as long as the
+// other works.
 type Queue[C any] struct {
 	// Patience is how long no lane may move while calls wait.
 	Patience time.Duration
 
 	// Calm is how many calls a second never wait.
 	Calm int
+
+	// Parts is how many groups all calls would make at least.
+	Parts int
 
 	alone    func(context.Context, C) C
 	together func(context.Context, []C)
@@ -42,6 +52,7 @@ type Queue[C any] struct {
 
 	mu         sync.Mutex
 	busy       int       // lanes of this generation; at least one while calls wait
+	flying     int       // calls under way, those in lanes that were given up included
 	generation int       // grows when lanes are given up
 	moved      time.Time // when a lane of this generation began or ended last
 	times      shortest
@@ -67,7 +78,7 @@ type reply[C any] struct {
 // that brought it. Together makes several, and sets each to what it is with its reply, in another goroutine; its context
 // ends when the last of theirs has its deadline, and has the values of the first one's.
 func New[C any](least int, alone func(context.Context, C) C, together func(context.Context, []C)) *Queue[C] {
-	q := &Queue[C]{Patience: patience, Calm: calm, alone: alone, together: together, least: least}
+	q := &Queue[C]{Patience: patience, Calm: calm, Parts: parts, alone: alone, together: together, least: least}
 	q.waiters.New = func() any { return &waiter[C]{reply: make(chan reply[C], 1)} }
 	return q
 }
@@ -80,7 +91,7 @@ var ErrNoReply = errors.New("the goroutine that made the call has ended")
 func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
 	q.mu.Lock()
 	if q.busy < q.lanes() {
-		l := q.begin()
+		l := q.begin(1)
 		q.mu.Unlock()
 		defer q.end(l)
 		return q.alone(ctx, call), nil
@@ -148,7 +159,7 @@ func (q *Queue[C]) look() {
 	q.busy = 0
 	for len(q.waiting) > 0 && q.busy < q.lanes() {
 		if g := q.take(); g != nil {
-			go q.run(q.begin(), g)
+			go q.run(q.begin(len(g.calls)), g)
 		}
 	}
 	if len(q.waiting) > 0 {
@@ -185,13 +196,15 @@ func (s *shortest) get() time.Duration { return min(s.current, s.before) }
 type lane struct {
 	generation int
 	began      time.Time
+	calls      int // under way in it
 }
 
-// begin takes a lane. q.mu is held.
-func (q *Queue[C]) begin() lane {
+// begin takes a lane for so many calls. q.mu is held.
+func (q *Queue[C]) begin(calls int) lane {
 	q.busy++
+	q.flying += calls
 	q.moved = time.Now()
-	return lane{q.generation, q.moved}
+	return lane{q.generation, q.moved, calls}
 }
 
 // end gives a lane back, or has those who wait use it.
@@ -207,6 +220,7 @@ func (q *Queue[C]) next(l *lane) *group[C] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.times.add(now, now.Sub(l.began))
+	q.flying -= l.calls
 	if l.generation != q.generation {
 		return nil // it was given up
 	}
@@ -214,7 +228,10 @@ func (q *Queue[C]) next(l *lane) *group[C] {
 	g := q.take()
 	if g == nil {
 		q.busy--
+		return nil
 	}
+	l.calls = len(g.calls)
+	q.flying += l.calls
 	return g
 }
 
@@ -230,15 +247,16 @@ type group[C any] struct {
 // held.
 func (q *Queue[C]) take() *group[C] {
 	g := &group[C]{}
+	room := min(most, (len(q.waiting)+q.flying+q.Parts-1)/q.Parts)
 	endless := false
 	i := 0
-	for ; i < len(q.waiting) && len(g.waiters) < most; i++ {
+	for ; i < len(q.waiting) && len(g.waiters) < room; i++ {
 		w := q.waiting[i]
 		if w.ctx == nil || w.ctx.Err() != nil {
 			continue // has left, or is about to
 		}
 		if g.ctx == nil {
-			n := min(len(q.waiting)-i, most)
+			n := min(len(q.waiting)-i, room)
 			g.ctx, g.waiters, g.calls = w.ctx, make([]*waiter[C], 0, n), make([]C, 0, n)
 		}
 		g.waiters, g.calls = append(g.waiters, w), append(g.calls, w.call)

@@ -161,13 +161,13 @@ func TestCallsGoAloneWhileFewAreUnderWay(t *testing.T) {
 func TestCallsGoTogetherWhileManyAreUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		s.ask(t.Context(), t, 0, lanes+5)
+		s.ask(t.Context(), t, 0, lanes+4)
 		s.want(t, each(0, lanes)...)
 		s.let(0)
-		s.want(t, append(each(0, lanes), span(lanes, lanes+5))...)
-		s.ask(t.Context(), t, lanes+5, lanes+6) // waits again
+		s.want(t, append(each(0, lanes), span(lanes, lanes+4))...)
+		s.ask(t.Context(), t, lanes+4, lanes+5) // waits again
 		s.let(lanes)
-		s.want(t, append(each(0, lanes), span(lanes, lanes+5), []int{lanes + 5})...)
+		s.want(t, append(each(0, lanes), span(lanes, lanes+4), []int{lanes + 4})...)
 		if s.alone != lanes+1 {
 			t.Errorf("%d calls went alone, want %d: one that waits by itself does", s.alone, lanes+1)
 		}
@@ -181,14 +181,12 @@ func TestCallsGoTogetherWhileManyAreUnderWay(t *testing.T) {
 func TestGroupIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		s.ask(t.Context(), t, 0, lanes+most+1)
-		s.let(0)
-		s.want(t, append(each(0, lanes), span(lanes, lanes+most))...)
-		s.let(1)
-		s.want(t, append(each(0, lanes), span(lanes, lanes+most), []int{lanes + most})...)
-		for i := 2; i < lanes+2; i++ {
+		s.ask(t.Context(), t, 0, lanes+2*most+1)
+		for i := range 3 {
 			s.let(i)
 		}
+		s.want(t, append(each(0, lanes), span(lanes, lanes+most), span(lanes+most, lanes+2*most), []int{lanes + 2*most})...)
+		s.letRest()
 	})
 }
 
@@ -326,6 +324,7 @@ func TestSilentLanesAreGivenUp(t *testing.T) {
 func TestLanesThatMoveAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
+		s.Parts = 1
 		s.ask(t.Context(), t, 0, lanes+most+1)
 		time.Sleep(patience - 1)
 		s.let(0) // and one call still waits
