@@ -180,10 +180,27 @@ type machine struct {
 	OS    string `json:"os"`
 	Go    string `json:"go"`
 	Redis string `json:"redis"`
+
+	RedisCPUs string `json:"redis_cpus,omitempty"` // if the server was kept to some
 }
 
-func thisMachine(redisVersion string) machine {
-	return machine{CPU: cpuName(), Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Redis: redisVersion}
+func thisMachine(redisVersion, redisCPUs string) machine {
+	return machine{
+		CPU: cpuName(), Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
+		Redis: redisVersion, RedisCPUs: redisCPUs,
+	}
+}
+
+// cores says how many there are, and for whom.
+func (m machine) cores() string {
+	cores := fmt.Sprintf("%d cores", m.Cores)
+	if m.Cores == 1 {
+		cores = "1 core"
+	}
+	if m.RedisCPUs != "" {
+		cores += " and CPU " + m.RedisCPUs + " for Redis"
+	}
+	return cores
 }
 
 // setParallel parses the flag -parallel.

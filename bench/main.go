@@ -27,7 +27,9 @@ type config struct {
 	sizeSessions   int           // to measure the memory of sessions in Redis
 	counts         int           // parallel ones, to see what is lost
 	settle         time.Duration // between making the sessions in Redis and measuring
+	pause          time.Duration // between two looks at the memory of Redis, until it does not change any more
 	only           *regexp.Regexp
+	redisCPUs      string // those that redis-server is kept to, empty for all
 	json, svg      string // where to write
 	summary        string // a file to put the most important figures into
 	from           string // a file that json was written to, instead of measuring
@@ -54,6 +56,7 @@ func parse() config {
 	flag.IntVar(&c.sessions, "sessions", c.sessions, "sessions of each contender in Redis")
 	flag.IntVar(&c.memorySessions, "memory-sessions", c.memorySessions, "sessions of each contender in memory")
 	only := flag.String("only", "", "measure only what matches this regular expression: `route/contender`, such as ^read/.*goredis")
+	flag.StringVar(&c.redisCPUs, "redis-cpus", "", "keep redis-server to these CPUs, a `list` as taskset reads it (Linux)")
 	quick := flag.Bool("quick", false, "a smoke run of a few seconds, whose figures say nothing")
 	flag.StringVar(&c.json, "json", "", "write the results to this `file`")
 	flag.StringVar(&c.svg, "svg", "", "write the charts to this `directory`")
@@ -81,7 +84,8 @@ func defaults() config {
 		memorySessions: 300_000,
 		sizeSessions:   100_000,
 		counts:         parallelCounts,
-		settle:         2*localCache + time.Second, // for up to twice its time, a local cache is not used for what was just written
+		settle:         localCache + time.Second, // for so long, a local cache is not used for what was just written
+		pause:          250 * time.Millisecond,
 		only:           regexp.MustCompile(""),
 		grow:           growthDefaults(),
 	}
@@ -91,7 +95,7 @@ func defaults() config {
 func (c *config) quicken() {
 	c.time, c.rounds, c.parallel = 10*time.Millisecond, 1, []int{8}
 	c.sessions, c.memorySessions, c.sizeSessions, c.counts = 100, 1000, 500, 100
-	c.settle = 0
+	c.settle, c.pause = 0, time.Millisecond
 	c.grow.quicken()
 }
 
@@ -148,12 +152,13 @@ func results(ctx context.Context, cfg config, log io.Writer) (*report, error) {
 		}
 		return rep, json.Unmarshal(text, rep)
 	}
-	srv, err := startServer(ctx)
+	srv, err := startServer(ctx, cfg.redisCPUs)
 	if err != nil {
 		return nil, err
 	}
 	defer srv.stop()
-	*rep = report{Date: time.Now().UTC(), Machine: thisMachine(srv.version(ctx)), Time: cfg.time.String(), Rounds: cfg.rounds}
+	srv.pause = cfg.pause
+	*rep = report{Date: time.Now().UTC(), Machine: thisMachine(srv.version(ctx), cfg.redisCPUs), Time: cfg.time.String(), Rounds: cfg.rounds}
 	if cfg.growth {
 		rep.Growth, err = measureGrowth(ctx, cfg, srv, log)
 		return rep, err

@@ -19,7 +19,7 @@ import (
 // fails if servers are required.
 func startTestServer(t *testing.T) *server {
 	t.Helper()
-	srv, err := startServer(t.Context())
+	srv, err := startServer(t.Context(), "")
 	if errors.Is(err, errNoServer) && os.Getenv("SESSION_TEST_REQUIRE_SERVERS") != "1" {
 		t.Skip(err)
 	}
@@ -218,6 +218,11 @@ func checkFiles(t *testing.T, dir string, growing bool) {
 	// A quick run holds too few sessions to tell their size each time: that is two of the targets.
 	if n := len(rep.Targets); !growing && (len(rep.Results) == 0 || n > targetCount || n < targetCount-2) {
 		t.Errorf("%d results and %d targets, want some and %d", len(rep.Results), n, targetCount)
+	}
+	for _, r := range rep.Results {
+		if r.CPU <= 0 || r.Store == "redis" && r.Commands > 0 && r.RedisCPU <= 0 {
+			t.Errorf("%s on %s: %+v, want the time that processors were used", r.Contender, r.Route, r)
+		}
 	}
 	charts, err := filepath.Glob(filepath.Join(dir, "*.svg"))
 	if err != nil || len(charts) == 0 {

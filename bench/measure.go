@@ -46,6 +46,7 @@ type sample struct {
 	latencies *histogram
 	allocs    float64 // per request, as the next ones
 	bytes     float64
+	cpu       time.Duration // of this process: the contender, its client and the load
 	netBytes  float64
 	redisCPU  time.Duration
 }
@@ -101,15 +102,18 @@ func (m *meter) timed(ctx context.Context, run func(*sample) error) (*sample, er
 			return nil, err
 		}
 	}
+	used := processorTime()
 	if err := run(s); err != nil {
 		return nil, err
 	}
+	used = processorTime() - used
 	if m.srv != nil {
 		if after, err = m.srv.usage(ctx); err != nil {
 			return nil, err
 		}
 	}
 	n := float64(max(s.requests, 1))
+	s.cpu = time.Duration(float64(used) / n)
 	s.netBytes = (after.netBytes - before.netBytes) / n
 	s.redisCPU = time.Duration((after.cpu - before.cpu) / n * float64(time.Second))
 	return s, ctx.Err()
@@ -228,6 +232,7 @@ type result struct {
 	P99       float64 `json:"p99_microseconds"`
 	Allocs    float64 `json:"allocations_per_request"`
 	Bytes     float64 `json:"bytes_per_request"`
+	CPU       float64 `json:"cpu_microseconds_per_request"` // of the process that runs the contender and the load
 	Commands  float64 `json:"redis_commands_per_request"`
 	NetBytes  float64 `json:"redis_network_bytes_per_request"`
 	RedisCPU  float64 `json:"redis_cpu_microseconds_per_request"`
@@ -280,6 +285,7 @@ func summary(rounds []*sample) result {
 		P99:      microseconds(all.quantile(0.99)),
 		Allocs:   of(func(s *sample) float64 { return s.allocs }),
 		Bytes:    of(func(s *sample) float64 { return s.bytes }),
+		CPU:      of(func(s *sample) float64 { return microseconds(s.cpu) }),
 		NetBytes: of(func(s *sample) float64 { return s.netBytes }),
 		RedisCPU: of(func(s *sample) float64 { return microseconds(s.redisCPU) }),
 		Spread:   (slices.Max(rates) - slices.Min(rates)) / rate,

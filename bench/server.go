@@ -33,11 +33,13 @@ type server struct {
 	dir   string
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when the process has ended
+	pause time.Duration // between two looks at the memory
 	admin *redis.Client // for INFO and the like, never for what is measured
 }
 
-// startServer starts a server on a free port of the loopback interface.
-func startServer(ctx context.Context) (*server, error) {
+// startServer starts a server on a free port of the loopback interface, kept to the CPUs in the list cpus, or to none
+// in particular if that is empty.
+func startServer(ctx context.Context, cpus string) (*server, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, errNoServer
@@ -45,14 +47,14 @@ func startServer(ctx context.Context) (*server, error) {
 	const attempts = 5
 	for range attempts {
 		var s *server
-		if s, err = launch(ctx, path); err == nil {
+		if s, err = launch(ctx, path, cpus); err == nil {
 			return s, nil
 		}
 	}
 	return nil, err
 }
 
-func launch(ctx context.Context, path string) (*server, error) {
+func launch(ctx context.Context, path, cpus string) (*server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -62,8 +64,13 @@ func launch(ctx context.Context, path string) (*server, error) {
 		return nil, err
 	}
 	s := &server{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir, done: make(chan struct{})}
-	s.cmd = exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-		"--daemonize", "no", "--dir", dir, "--logfile", "redis.log")
+	command := []string{path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--daemonize", "no", "--dir", dir, "--logfile", "redis.log"}
+	if cpus != "" {
+		command = append([]string{"taskset", "-c", cpus}, command...) // which becomes the server
+	}
+	s.cmd = exec.Command(command[0], command[1:]...)
+	s.cmd.Stderr = os.Stderr // why it does not start; all else is in its log
 	if err := s.cmd.Start(); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
@@ -152,9 +159,8 @@ func (s *server) usage(ctx context.Context) (usage, error) {
 // it does no more.
 func (s *server) usedMemory(ctx context.Context) (float64, error) {
 	const (
-		interval = 250 * time.Millisecond
-		still    = 4 // times in a row
-		most     = 40
+		still = 4 // times in a row
+		most  = 40
 	)
 	var last float64
 	for i, same := 0, 0; i < most && same < still; i++ {
@@ -167,7 +173,7 @@ func (s *server) usedMemory(ctx context.Context) (float64, error) {
 			same = 0
 		}
 		last = used
-		time.Sleep(interval)
+		time.Sleep(s.pause)
 	}
 	return last, ctx.Err()
 }

@@ -51,7 +51,7 @@ func between(text []byte, name string, section []byte) ([]byte, error) {
 
 func (rep *report) where() string {
 	m := rep.Machine
-	return fmt.Sprintf("%s, %d cores, %s, %s, Redis %s on the same machine, %s", m.CPU, m.Cores, m.OS, m.Go, m.Redis, rep.Date.Format("2006-01-02"))
+	return fmt.Sprintf("%s, %s, %s, %s, Redis %s on the same machine, %s", m.CPU, m.cores(), m.OS, m.Go, m.Redis, rep.Date.Format("2006-01-02"))
 }
 
 // summaryOfRates writes a line for each contender: the rates of all routes, and what is lost.

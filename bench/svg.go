@@ -96,7 +96,7 @@ func (rep *report) drawRates(dir, store string) error {
 	s := &svg{width: 2 * panelWidth, height: 40 + (len(panels)+1)/2*height}
 	title := fmt.Sprintf("Sessions in %s: requests per second, %d at a time", map[string]string{"redis": "Redis", "memory": "memory"}[store], parallel)
 	s.text(14, 24, "title", "start", title)
-	s.text(float64(s.width)-14, 24, "note", "end", fmt.Sprintf("%s, %d cores, Redis %s, %s, %s", rep.Machine.Go, rep.Machine.Cores, rep.Machine.Redis, rep.Machine.OS, rep.Date.Format("2006-01-02")))
+	s.text(float64(s.width)-14, 24, "note", "end", fmt.Sprintf("%s, %s, Redis %s, %s, %s", rep.Machine.Go, rep.Machine.cores(), rep.Machine.Redis, rep.Machine.OS, rep.Date.Format("2006-01-02")))
 	for i, rows := range panels {
 		s.bars(float64(i%2*panelWidth), float64(34+i/2*height), rows)
 	}

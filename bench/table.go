@@ -12,8 +12,8 @@ import (
 func (rep *report) print(out io.Writer) error {
 	m := rep.Machine
 	p := &printer{out: out}
-	p.printf("%s · %s · %d cores · %s · %s · Redis %s · %s × %d rounds\n",
-		rep.Date.Format("2006-01-02"), m.CPU, m.Cores, m.OS, m.Go, m.Redis, rep.Time, rep.Rounds)
+	p.printf("%s · %s · %s · %s · %s · Redis %s · %s × %d rounds\n",
+		rep.Date.Format("2006-01-02"), m.CPU, m.cores(), m.OS, m.Go, m.Redis, rep.Time, rep.Rounds)
 	p.results(rep.Results)
 	p.sizes(rep.Sizes)
 	p.promises(rep.Promises)
@@ -60,7 +60,7 @@ func (p *printer) table(head []string, rows [][]string) {
 
 // results writes a table for each store, route and number of requests at a time.
 func (p *printer) results(all []result) {
-	head := []string{"", "requests/s", "spread", "p50 µs", "p99 µs", "allocs", "bytes", "commands", "network B", "Redis CPU µs"}
+	head := []string{"", "requests/s", "spread", "p50 µs", "p99 µs", "allocs", "bytes", "CPU µs", "commands", "network B", "Redis CPU µs"}
 	for len(all) > 0 {
 		first := all[0]
 		var rows [][]string
@@ -75,7 +75,7 @@ func (p *printer) results(all []result) {
 
 func (r *result) row() []string {
 	row := []string{r.Contender, thousands(r.Rate), fmt.Sprintf("%.0f %%", r.Spread*100), short(r.P50), short(r.P99),
-		fmt.Sprintf("%.0f", r.Allocs), fmt.Sprintf("%.0f", r.Bytes)}
+		fmt.Sprintf("%.0f", r.Allocs), fmt.Sprintf("%.0f", r.Bytes), short(r.CPU)}
 	if r.Store == "memory" {
 		return append(row, "", "", "")
 	}
