@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/goredis"
+	"github.com/faeeb396/session/backend/internal/redissuite"
 	"github.com/faeeb396/session/internal/redistest"
 )
 
@@ -26,11 +26,11 @@ type hook struct {
 	pipelines, singles atomic.Int64
 	refuse             atomic.Pointer[error]
 
-	sees  func([]redis.Cmder)           // what is to see pipelines, if not nil
-	after error                         // what pipelines that went well end with, if not nil
-	wrap  string                        // what it makes of the error of a pipeline, with a verb for that; or ""
-	hold  atomic.Pointer[chan struct{}] // deletions that go by themselves wait for its end
-	held  atomic.Int64                  // how many do
+	sees  func([]redis.Cmder) // what is to see pipelines, if not nil
+	after error               // what pipelines that went well end with, if not nil
+	wrap  string              // what it makes of the error of a pipeline, with a verb for that; or ""
+
+	redissuite.Gate // for deletions that go by themselves
 }
 
 func (h *hook) DialHook(next redis.DialHook) redis.DialHook {
@@ -39,12 +39,11 @@ func (h *hook) DialHook(next redis.DialHook) redis.DialHook {
 
 func (h *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		switch hold := h.hold.Load(); {
-		case cmd.Name() == "hgetall":
+		switch cmd.Name() {
+		case "hgetall":
 			h.singles.Add(1)
-		case cmd.Name() == "del" && hold != nil:
-			h.held.Add(1)
-			<-*hold
+		case "del":
+			h.Pass()
 		}
 		return next(ctx, cmd)
 	}
@@ -157,42 +156,19 @@ func TestPipelineHookThatFails(t *testing.T) {
 	}
 }
 
-// inOne makes calls that go together, in this order: others have gone before, and hold all lanes.
-func inOne(t *testing.T, b *goredis.Backend, h *hook, calls ...func()) {
-	t.Helper()
-	b.Patient()
-	hold := make(chan struct{})
-	h.hold.Store(&hold)
-	lanes := 2 * runtime.GOMAXPROCS(0)
-	var wg sync.WaitGroup
-	for range lanes {
-		wg.Go(func() { _ = b.Delete(t.Context(), "nobody") })
-	}
-	for h.held.Load() < int64(lanes) {
-		time.Sleep(100 * time.Microsecond)
-	}
-	for _, call := range calls {
-		wg.Go(call)
-		time.Sleep(500 * time.Microsecond)
-	}
-	close(hold)
-	wg.Wait()
-	h.hold.Store(nil)
-	h.held.Store(0)
-}
-
 // What a hook makes of one call's error must not become that of another: a session that is there would look absent, and
 // a write that was done would be done again, since another one's script is missing.
 func TestPipelineHookThatWrapsErrors(t *testing.T) {
 	for _, wrap := range []string{"redis: %w", "%w: in a pipeline", "redis: %v", "NOSCRIPT %v", ""} {
 		t.Run(wrap, func(t *testing.T) {
 			b, h := hooked(t, nil)
+			b.Patient()
 			h.wrap = wrap
 			_, err := b.Apply(t.Context(), "x", backend.Patch{Touch: true}) // the server has the script
 			if err != nil {
 				t.Fatal(err)
 			}
-			inOne(t, b, h,
+			h.Together(t, b,
 				func() {
 					if _, err := b.Apply(t.Context(), "absent", backend.Patch{Touch: true}); err != backend.ErrNotFound {
 						t.Errorf("Apply to what is absent = %v", err)
@@ -215,66 +191,37 @@ func TestPipelineHookThatWrapsErrors(t *testing.T) {
 	}
 }
 
-// Each call has its own answer, also if the server has lost its scripts.
 func TestCallsInOnePipelineHaveTheirOwnAnswers(t *testing.T) {
 	server := redistest.Start(t, nil)
-	client := connect(t, server.Addr())
-	h := &hook{}
+	client, h := connect(t, server.Addr()), &hook{}
 	client.AddHook(h)
 	b := goredis.New(client, nil)
-	for _, id := range []string{"x", "y"} {
-		rec := backend.Record{Fields: map[string]string{"a": id, "n": "z"}, TTL: time.Hour}
-		if err := b.Create(t.Context(), id, rec); err != nil {
-			t.Fatal(err)
-		}
-	}
-	server.Do(t, "SET", "session:z", "no hash")
-	server.Do(t, "SCRIPT", "FLUSH")
-	apply := func(id string, p backend.Patch) func() error {
-		return func() error {
-			_, err := b.Apply(t.Context(), id, p)
-			return err
-		}
-	}
-	var calls []func()
-	for _, tt := range []struct {
-		call func() error
-		want error
-	}{
-		{func() error { _, err := b.Load(t.Context(), "absent"); return err }, backend.ErrNotFound},
-		{func() error { _, err := b.Load(t.Context(), "z"); return err }, backend.ErrUnreadable},
-		{func() error { _, err := b.Load(t.Context(), "x"); return err }, nil},
-		{apply("x", backend.Patch{If: map[string]string{"a": "y"}, Touch: true}), backend.ErrConflict},
-		{apply("x", backend.Patch{Add: map[string]int64{"n": 1}}), backend.ErrCounter},
-		{apply("x", backend.Patch{Add: map[string]int64{"m": 1}}), nil},
-		{apply("absent", backend.Patch{Touch: true, Load: true}), backend.ErrNotFound},
-		{func() error { return b.Create(t.Context(), "y", backend.Record{TTL: time.Hour}) }, backend.ErrExists},
-		{func() error { return b.Create(t.Context(), "new", backend.Record{TTL: time.Hour}) }, nil},
-	} {
-		calls = append(calls, func() {
-			if err := tt.call(); !errors.Is(err, tt.want) {
-				t.Errorf("got %v, want %v", err, tt.want)
-			}
-		})
-	}
-	inOne(t, b, h, calls...)
-	if got := server.Do(t, "HGET", "session:x", "m").String(); got != "1" {
-		t.Errorf("counted once, m = %s", got)
-	}
+	b.Patient()
+	redissuite.OwnAnswers(t, b, server, func(calls ...func()) { h.Together(t, b, calls...) })
 	if h.pipelines.Load() == 0 {
 		t.Error("each call went by itself")
 	}
 }
 
+func TestCallThatWaitsAndEndsIsNotSent(t *testing.T) {
+	server := redistest.Start(t, nil)
+	client, h := connect(t, server.Addr()), &hook{}
+	client.AddHook(h)
+	b := goredis.New(client, nil)
+	b.Patient()
+	h.LeavesUnsent(t, b, server)
+}
+
 // A hook that fails with what looks like a reply has no write sent again.
 func TestPipelineHookThatFailsLikeAServer(t *testing.T) {
 	b, h := hooked(t, nil)
+	b.Patient()
 	if _, err := b.Apply(t.Context(), "x", backend.Patch{Touch: true}); err != nil {
 		t.Fatal(err)
 	}
 	h.after = reply("NOSCRIPT No matching script.")
 	for range 2 {
-		inOne(t, b, h, func() {
+		h.Together(t, b, func() {
 			_, _ = b.Apply(t.Context(), "x", backend.Patch{Add: map[string]int64{"n": 1}})
 		}, func() {
 			if _, err := b.Load(t.Context(), "x"); !strings.Contains(fmt.Sprint(err), "pipeline failed") {
@@ -351,10 +298,11 @@ func TestConnectionToAReplicaIsClosed(t *testing.T) {
 	h := &hook{}
 	client.AddHook(h)
 	b := goredis.New(client, nil)
+	b.Patient()
 	master.Do(t, "HSET", "session:x", "session_ttl", "100")
 	master.AwaitReplicas(t)
 	_, _ = b.Apply(t.Context(), "x", backend.Patch{Touch: true}) // now it has the script
-	inOne(t, b, h,
+	h.Together(t, b,
 		func() { _, _ = b.Load(t.Context(), "x") },
 		func() { _, _ = b.Load(t.Context(), "x") },
 		func() {

@@ -2,8 +2,8 @@ package goredis
 
 import "time"
 
-// Patient has calls that find the least number of lanes taken wait for one, however long that takes, and then go
-// together.
+// Patient, before the first call, has calls that find the least number of lanes taken wait for one, however long that
+// takes, and then go together.
 func (b *Backend) Patient() {
 	queue := b.to.(together)
 	queue.Patience, queue.Calm, queue.Parts = time.Hour, 0, 1

@@ -9,10 +9,15 @@ import (
 	"github.com/faeeb396/session/backend/internal/redishash"
 )
 
-// write runs a script, and waits for replicas where that is wanted.
+// write runs a script, and waits for replicas where that is wanted. The error says that there is no result, or that they
+// have not acknowledged it.
 func (b *Backend) write(ctx context.Context, op string, call *redishash.Call, durable bool) (rueidisclient.RedisResult, error) {
 	if !durable || b.replicas == 0 {
-		return run(ctx, b.client, call), nil
+		result, err := b.run(ctx, call)
+		if err != nil {
+			err = fail(ctx, op, err)
+		}
+		return result, err
 	}
 	source := false
 	return b.durably(ctx, op, func(c rueidisclient.Client) rueidisclient.Completed {
