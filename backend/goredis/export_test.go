@@ -8,3 +8,6 @@ func (b *Backend) Patient() {
 	queue := b.to.(together)
 	queue.Patience, queue.Calm, queue.Parts = time.Hour, 0, 1
 }
+
+// Waiting returns how many calls wait for a lane.
+func (b *Backend) Waiting() int { return b.to.(together).Waiting() }

@@ -106,6 +106,13 @@ func (q *Queue[C]) Do(ctx context.Context, call C) (C, error) {
 	return q.wait(ctx, w)
 }
 
+// Waiting returns how many calls wait.
+func (q *Queue[C]) Waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
 // wait waits until w's call has been made, or ctx ends.
 func (q *Queue[C]) wait(ctx context.Context, w *waiter[C]) (C, error) {
 	var none C

@@ -16,6 +16,12 @@ import (
 	"github.com/faeeb396/session/internal/redistest"
 )
 
+// Queuing is a backend whose calls wait for each other.
+type Queuing interface {
+	backend.Backend
+	Waiting() int // how many do
+}
+
 // A Gate has calls go together: a hook or a wrapper of the client lets each DEL that goes by itself Pass.
 type Gate struct {
 	hold atomic.Pointer[chan struct{}] // those that pass wait for its end
@@ -53,13 +59,15 @@ func (g *Gate) Shut(t *testing.T, b backend.Backend) (open func()) {
 }
 
 // Together makes calls that go together, in this order. The backend is to be patient.
-func (g *Gate) Together(t *testing.T, b backend.Backend, calls ...func()) {
+func (g *Gate) Together(t *testing.T, b Queuing, calls ...func()) {
 	t.Helper()
 	open := g.Shut(t, b)
 	var wg sync.WaitGroup
-	for _, call := range calls {
+	for i, call := range calls {
 		wg.Go(call)
-		time.Sleep(500 * time.Microsecond)
+		for b.Waiting() <= i {
+			time.Sleep(100 * time.Microsecond)
+		}
 	}
 	open()
 	wg.Wait()
