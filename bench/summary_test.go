@@ -58,3 +58,17 @@ func TestTwoDigits(t *testing.T) {
 		}
 	}
 }
+
+func TestCores(t *testing.T) {
+	for _, tt := range []struct {
+		machine machine
+		want    string
+	}{
+		{machine{Cores: 2}, "2 cores"},
+		{machine{Cores: 1, RedisCPUs: "1"}, "1 core and CPU 1 for Redis"},
+	} {
+		if got := tt.machine.cores(); got != tt.want {
+			t.Errorf("cores of %+v = %q, want %q", tt.machine, got, tt.want)
+		}
+	}
+}

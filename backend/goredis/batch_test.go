@@ -17,7 +17,6 @@ import (
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/goredis"
-	"github.com/faeeb396/session/backend/internal/redissuite"
 	"github.com/faeeb396/session/internal/redistest"
 )
 
@@ -30,7 +29,7 @@ type hook struct {
 	after error               // what pipelines that went well end with, if not nil
 	wrap  string              // what it makes of the error of a pipeline, with a verb for that; or ""
 
-	redissuite.Gate // for deletions that go by themselves
+	gate // for deletions that go by themselves
 }
 
 func (h *hook) DialHook(next redis.DialHook) redis.DialHook {
@@ -43,7 +42,7 @@ func (h *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		case "hgetall":
 			h.singles.Add(1)
 		case "del":
-			h.Pass()
+			h.pass()
 		}
 		return next(ctx, cmd)
 	}
@@ -168,7 +167,7 @@ func TestPipelineHookThatWrapsErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.Together(t, b,
+			h.together(t, b,
 				func() {
 					if _, err := b.Apply(t.Context(), "absent", backend.Patch{Touch: true}); err != backend.ErrNotFound {
 						t.Errorf("Apply to what is absent = %v", err)
@@ -191,27 +190,6 @@ func TestPipelineHookThatWrapsErrors(t *testing.T) {
 	}
 }
 
-func TestCallsInOnePipelineHaveTheirOwnAnswers(t *testing.T) {
-	server := redistest.Start(t, nil)
-	client, h := connect(t, server.Addr()), &hook{}
-	client.AddHook(h)
-	b := goredis.New(client, nil)
-	b.Patient()
-	redissuite.OwnAnswers(t, b, server, func(calls ...func()) { h.Together(t, b, calls...) })
-	if h.pipelines.Load() == 0 {
-		t.Error("each call went by itself")
-	}
-}
-
-func TestCallThatWaitsAndEndsIsNotSent(t *testing.T) {
-	server := redistest.Start(t, nil)
-	client, h := connect(t, server.Addr()), &hook{}
-	client.AddHook(h)
-	b := goredis.New(client, nil)
-	b.Patient()
-	h.LeavesUnsent(t, b, server)
-}
-
 // A hook that fails with what looks like a reply has no write sent again.
 func TestPipelineHookThatFailsLikeAServer(t *testing.T) {
 	b, h := hooked(t, nil)
@@ -221,7 +199,7 @@ func TestPipelineHookThatFailsLikeAServer(t *testing.T) {
 	}
 	h.after = reply("NOSCRIPT No matching script.")
 	for range 2 {
-		h.Together(t, b, func() {
+		h.together(t, b, func() {
 			_, _ = b.Apply(t.Context(), "x", backend.Patch{Add: map[string]int64{"n": 1}})
 		}, func() {
 			if _, err := b.Load(t.Context(), "x"); !strings.Contains(fmt.Sprint(err), "pipeline failed") {
@@ -302,7 +280,7 @@ func TestConnectionToAReplicaIsClosed(t *testing.T) {
 	master.Do(t, "HSET", "session:x", "session_ttl", "100")
 	master.AwaitReplicas(t)
 	_, _ = b.Apply(t.Context(), "x", backend.Patch{Touch: true}) // now it has the script
-	h.Together(t, b,
+	h.together(t, b,
 		func() { _, _ = b.Load(t.Context(), "x") },
 		func() { _, _ = b.Load(t.Context(), "x") },
 		func() {

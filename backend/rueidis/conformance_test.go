@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 		other := goredis.New(connectOther(t, server.Addr()), &goredis.Options{Prefix: prefix})
 		runConformance(t, client, other, rueidis.Options{Prefix: prefix}, nil)
 	})
-	t.Run("RESP2 without pipelining, each call by itself", func(t *testing.T) {
+	t.Run("RESP2 without pipelining, each read by itself", func(t *testing.T) {
 		server := redistest.Shared(t)
 		prefix := server.Prefix(t)
 		client := connectWith(t, rueidisclient.ClientOption{

@@ -45,16 +45,15 @@
 //
 // # Batching
 //
-// Calls are given to the client one by one while few are under way: no more than twice GOMAXPROCS, or than 30 000 a
+// Reads are given to the client one by one while few are under way: no more than four times GOMAXPROCS, or than 30 000 a
 // second take, which is more the farther away the server is. While there are more, those that arrive wait for the next
 // of them to come back, and are given to it together in one DoMulti: up to 64, and up to half of all that wait or are
 // under way, so that the server works on one half while this process works on the other. rueidis pipelines all it is
-// given, but not so many at a time: together, calls cost both of them up to a fifth less. A call that waits ends with its
-// context, and is not sent then; one that goes together with others may be run all the same. A wrapper of the client, for
-// traces and metrics, sees a DoMulti with the values of the context of the first call in it.
+// given, but not so many at a time: together, reads cost up to a fifth less. A read that waits ends with its context. A
+// wrapper of the client, for traces and metrics, sees a DoMulti with the values of the context of the first read in it.
 //
-// Calls to a cluster, which has several servers, are given to the client one by one, and so are reads through the local
-// cache, writes that wait for replicas, and all calls if [Options.DisableBatching] is set.
+// Writes are given to the client one by one, and so are the reads of a cluster, which has several servers, those through
+// the local cache, and all if [Options.DisableBatching] is set.
 //
 // # Server
 //

@@ -9,15 +9,10 @@ import (
 	"github.com/faeeb396/session/backend/internal/redishash"
 )
 
-// write runs a script, and waits for replicas where that is wanted. The error says that there is no result, or that they
-// have not acknowledged it.
+// write runs a script, and waits for replicas where that is wanted.
 func (b *Backend) write(ctx context.Context, op string, call *redishash.Call, durable bool) (rueidisclient.RedisResult, error) {
 	if !durable || b.replicas == 0 {
-		result, err := b.run(ctx, call)
-		if err != nil {
-			err = fail(ctx, op, err)
-		}
-		return result, err
+		return run(ctx, b.client, call), nil
 	}
 	source := false
 	return b.durably(ctx, op, func(c rueidisclient.Client) rueidisclient.Completed {

@@ -47,8 +47,8 @@ type Options struct {
 	// WaitTimeout is how long they wait. If zero, one second.
 	WaitTimeout time.Duration
 
-	// DisableBatching has each call given to the client by itself, where each is to have its own span in a trace, for
-	// example. If false, calls that are made while many others are under way are given to it together. See the
+	// DisableBatching has each read given to the client by itself, where each is to have its own span in a trace, for
+	// example. If false, reads that are made while many others are under way are given to it together. See the
 	// package comment.
 	DisableBatching bool
 }
@@ -59,7 +59,7 @@ type Backend struct {
 	prefix      string
 	localCache  time.Duration
 	own         *own               // nil without a local cache
-	queue       *batch.Queue[call] // nil if each call goes by itself
+	reads       *batch.Queue[read] // nil if each read goes by itself
 	replicas    int
 	waitTimeout time.Duration
 }
@@ -89,7 +89,7 @@ func New(client rueidisclient.Client, opts *Options) *Backend {
 		waitTimeout: cmp.Or(max(0, o.WaitTimeout), redishash.DefaultWaitTimeout),
 	}
 	if !o.DisableBatching {
-		b.queue = newQueue(client)
+		b.reads = newReads(client)
 	}
 	if b.localCache > 0 {
 		b.own = newOwn(b.localCache)
@@ -104,14 +104,11 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 	}
 	defer b.own.note(id)
 	call := redishash.Create(b.prefix+id, &rec)
-	result, err := b.write(ctx, opCreate, &call, true)
-	if err != nil {
-		return err
-	}
+	result, unreplicated := b.write(ctx, opCreate, &call, true)
 	if err := result.Error(); err != nil {
 		return fail(ctx, opCreate, err)
 	}
-	return nil
+	return unreplicated
 }
 
 // Load implements [backend.Backend] with one HGETALL, which is sent again if the connection ends under it, or from
@@ -142,15 +139,6 @@ func (b *Backend) load(ctx context.Context, id string) (backend.Record, error) {
 	return redishash.Record(opLoad, hash)
 }
 
-// hgetall reads a hash.
-func (b *Backend) hgetall(ctx context.Context, key string) (map[string]string, error) {
-	result, err := b.send(ctx, onKey(b.client, "HGETALL", key))
-	if err != nil {
-		return nil, err
-	}
-	return result.AsStrMap()
-}
-
 // Apply implements [backend.Backend] with one EVALSHA.
 func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
 	if err := ctx.Err(); err != nil {
@@ -159,9 +147,9 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backen
 	defer b.own.note(id)
 	counters := redishash.Counters(&p)
 	call := redishash.Apply(b.prefix+id, &p, counters)
-	result, err := b.write(ctx, opApply, &call, p.Durable)
-	if err != nil {
-		return backend.Record{}, err
+	result, unreplicated := b.write(ctx, opApply, &call, p.Durable)
+	if unreplicated != nil {
+		return backend.Record{}, unreplicated
 	}
 	if p.Load {
 		hash, err := result.AsStrMap()
@@ -187,17 +175,13 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 	}
 	defer b.own.note(id)
 	if b.replicas == 0 {
-		result, err := b.send(ctx, onKey(b.client, "DEL", b.prefix+id))
-		if err == nil {
-			err = result.Error()
-		}
-		if err != nil {
+		if err := do(ctx, b.client, "DEL", b.prefix+id).Error(); err != nil {
 			return fail(ctx, opDelete, err)
 		}
 		return nil
 	}
 	result, unreplicated := b.durably(ctx, opDelete, func(c rueidisclient.Client) rueidisclient.Completed {
-		return onKey(c, "DEL", b.prefix+id)
+		return c.B().Arbitrary("DEL").Keys(b.prefix + id).Build()
 	}, func(error) bool { return false })
 	if err := result.Error(); err != nil {
 		return fail(ctx, opDelete, err)
@@ -217,10 +201,10 @@ func (b *Backend) Ping(ctx context.Context) error {
 		return fail(ctx, opPing+": PING", err)
 	}
 	call := redishash.Probe(b.prefix)
-	if err := b.client.Do(ctx, evalshaCommand(b.client, &call)).Error(); err != nil && !isNoScript(err) {
+	if err := evalsha(ctx, b.client, &call).Error(); err != nil && !isNoScript(err) {
 		return fail(ctx, opPing+": EVALSHA", err)
 	}
-	refused, err := b.client.Do(ctx, evalCommand(b.client, &call)).AsStrSlice()
+	refused, err := eval(ctx, b.client, &call).AsStrSlice()
 	if err != nil {
 		return fail(ctx, opPing+": EVAL", err)
 	}

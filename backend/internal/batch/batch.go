@@ -21,7 +21,7 @@ const (
 	// one; up to there, how soon each comes back is what counts.
 	calm = 30_000
 
-	// parts is a Queue's Parts by default.
+	// parts is a Queue's Parts by default: one group at the server, and one here. More were no faster.
 	parts = 2
 )
 
@@ -42,7 +42,7 @@ type Queue[C any] struct {
 	// Calm is how many calls a second never wait.
 	Calm int
 
-	// Parts is how many groups all calls would make at least.
+	// Parts is how many groups all calls make at least: none has more than its share of those that wait or are under way.
 	Parts int
 
 	alone    func(context.Context, C) C
@@ -52,7 +52,7 @@ type Queue[C any] struct {
 
 	mu         sync.Mutex
 	busy       int       // lanes of this generation; at least one while calls wait
-	flying     int       // calls under way, those in lanes that were given up included
+	inFlight   int       // calls, those in lanes that were given up included
 	generation int       // grows when lanes are given up
 	moved      time.Time // when a lane of this generation began or ended last
 	times      shortest
@@ -209,7 +209,7 @@ type lane struct {
 // begin takes a lane for so many calls. q.mu is held.
 func (q *Queue[C]) begin(calls int) lane {
 	q.busy++
-	q.flying += calls
+	q.inFlight += calls
 	q.moved = time.Now()
 	return lane{q.generation, q.moved, calls}
 }
@@ -227,7 +227,7 @@ func (q *Queue[C]) next(l *lane) *group[C] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.times.add(now, now.Sub(l.began))
-	q.flying -= l.calls
+	q.inFlight -= l.calls
 	if l.generation != q.generation {
 		return nil // it was given up
 	}
@@ -238,7 +238,7 @@ func (q *Queue[C]) next(l *lane) *group[C] {
 		return nil
 	}
 	l.calls = len(g.calls)
-	q.flying += l.calls
+	q.inFlight += l.calls
 	return g
 }
 
@@ -254,7 +254,7 @@ type group[C any] struct {
 // held.
 func (q *Queue[C]) take() *group[C] {
 	g := &group[C]{}
-	room := min(most, (len(q.waiting)+q.flying+q.Parts-1)/q.Parts)
+	room := min(most, (len(q.waiting)+q.inFlight+q.Parts-1)/q.Parts)
 	endless := false
 	i := 0
 	for ; i < len(q.waiting) && len(g.waiters) < room; i++ {

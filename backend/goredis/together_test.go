@@ -1,4 +1,4 @@
-package redissuite
+package goredis_test
 
 import (
 	"context"
@@ -13,32 +13,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/goredis"
+	"github.com/faeeb396/session/backend/internal/redissuite"
 	"github.com/faeeb396/session/internal/redistest"
 )
 
-// Queuing is a backend whose calls wait for each other.
-type Queuing interface {
-	backend.Backend
-	Waiting() int // how many do
-}
-
-// A Gate has calls go together: a hook or a wrapper of the client lets each DEL that goes by itself Pass.
-type Gate struct {
+// A gate has calls go together: a hook of the client lets each DEL that goes by itself pass.
+type gate struct {
 	hold atomic.Pointer[chan struct{}] // those that pass wait for its end
 	held atomic.Int64                  // how many do
 }
 
-// Pass waits while Together holds what passes.
-func (g *Gate) Pass() {
+// pass waits while the gate is shut.
+func (g *gate) pass() {
 	if hold := g.hold.Load(); hold != nil {
 		g.held.Add(1)
 		<-*hold
 	}
 }
 
-// Shut has calls that hold all lanes, and returns what opens the gate to them and waits for their end. The backend is to
+// shut has calls that hold all lanes, and returns what opens the gate to them and waits for their end. The backend is to
 // be patient.
-func (g *Gate) Shut(t *testing.T, b backend.Backend) (open func()) {
+func (g *gate) shut(t *testing.T, b *goredis.Backend) (open func()) {
 	t.Helper()
 	hold := make(chan struct{})
 	g.hold.Store(&hold)
@@ -58,10 +54,10 @@ func (g *Gate) Shut(t *testing.T, b backend.Backend) (open func()) {
 	}
 }
 
-// Together makes calls that go together, in this order. The backend is to be patient.
-func (g *Gate) Together(t *testing.T, b Queuing, calls ...func()) {
+// together makes calls that go together, in this order. The backend is to be patient.
+func (g *gate) together(t *testing.T, b *goredis.Backend, calls ...func()) {
 	t.Helper()
-	open := g.Shut(t, b)
+	open := g.shut(t, b)
 	var wg sync.WaitGroup
 	for i, call := range calls {
 		wg.Go(call)
@@ -73,17 +69,27 @@ func (g *Gate) Together(t *testing.T, b Queuing, calls ...func()) {
 	wg.Wait()
 }
 
-// LeavesUnsent checks that a call whose context ends while it waits for others fails, and is not sent. The backend, on
-// the server, is to be patient.
-func (g *Gate) LeavesUnsent(t *testing.T, b backend.Backend, server *redistest.Server) {
+// patient returns a backend whose calls wait until they go together, on a client with a hook.
+func patient(t *testing.T, server *redistest.Server) (*goredis.Backend, *hook) {
+	client, h := connect(t, server.Addr()), &hook{}
+	client.AddHook(h)
+	b := goredis.New(client, nil)
+	b.Patient()
+	return b, h
+}
+
+// A call whose context ends while it waits for others fails, and is not sent.
+func TestCallThatWaitsAndEndsIsNotSent(t *testing.T) {
+	server := redistest.Start(t, nil)
+	b, h := patient(t, server)
 	rec := backend.Record{Fields: map[string]string{"a": "1"}, TTL: time.Hour}
 	if err := b.Create(t.Context(), "x", rec); err != nil {
 		t.Fatal(err)
 	}
 	ran := server.CallsDuring(t, func() {
-		open := g.Shut(t, b)
+		open := h.shut(t, b)
 		defer open()
-		for _, m := range Methods {
+		for _, m := range redissuite.Methods {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 			defer cancel()
 			if err := m.Call(ctx, b); !errors.Is(err, context.DeadlineExceeded) {
@@ -97,9 +103,10 @@ func (g *Gate) LeavesUnsent(t *testing.T, b backend.Backend, server *redistest.S
 	}
 }
 
-// OwnAnswers checks that each of several calls, of all kinds, that together makes go together has its own answer, also
-// if the server has lost its scripts.
-func OwnAnswers(t *testing.T, b backend.Backend, server *redistest.Server, together func(calls ...func())) {
+// Each call has its own answer, also if the server has lost its scripts.
+func TestCallsInOnePipelineHaveTheirOwnAnswers(t *testing.T) {
+	server := redistest.Start(t, nil)
+	b, h := patient(t, server)
 	for _, id := range []string{"x", "y"} {
 		rec := backend.Record{Fields: map[string]string{"a": id, "n": "z"}, TTL: time.Hour}
 		if err := b.Create(t.Context(), id, rec); err != nil {
@@ -145,8 +152,11 @@ func OwnAnswers(t *testing.T, b backend.Backend, server *redistest.Server, toget
 			}
 		})
 	}
-	together(calls...)
+	h.together(t, b, calls...)
 	if got := server.Do(t, "HGET", "session:x", "m").String(); got != "1" {
 		t.Errorf("counted once, m = %s", got)
+	}
+	if h.pipelines.Load() == 0 {
+		t.Error("each call went by itself")
 	}
 }
