@@ -72,21 +72,43 @@ func writes(cmd redis.Cmder) bool { return cmd.Name() != "hgetall" }
 // client that knows, and sends each to its node, also where a slot has moved meanwhile.
 type byNode struct {
 	cluster *redis.ClusterClient
-	queues  sync.Map // of *batch.Queue[redis.Cmder], by the node's address
+
+	mu     sync.RWMutex
+	queues map[string]*batch.Queue[redis.Cmder] // by the node's address
 }
+
+// maxNodes is how many nodes are remembered, more than a cluster has. Where nodes come and go, those that are gone would
+// gather; the calls that wait in a queue keep it until they are done.
+const maxNodes = 1000
 
 func (n *byNode) send(ctx context.Context, key string, cmd redis.Cmder) error {
 	node, err := n.cluster.MasterForKey(ctx, key)
 	if err != nil {
 		return n.cluster.Process(ctx, cmd) // which says what is wrong
 	}
-	addr := node.Options().Addr
-	queue, ok := n.queues.Load(addr)
-	if !ok {
-		queue, _ = n.queues.LoadOrStore(addr, newQueue(n.cluster))
-	}
-	_, err = queue.(*batch.Queue[redis.Cmder]).Do(ctx, cmd)
+	_, err = n.queue(node.Options().Addr).Do(ctx, cmd)
 	return err
+}
+
+// queue returns the queue of the node with this address.
+func (n *byNode) queue(addr string) *batch.Queue[redis.Cmder] {
+	n.mu.RLock()
+	q := n.queues[addr]
+	n.mu.RUnlock()
+	if q != nil {
+		return q
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if q = n.queues[addr]; q != nil {
+		return q
+	}
+	if n.queues == nil || len(n.queues) == maxNodes {
+		n.queues = make(map[string]*batch.Queue[redis.Cmder])
+	}
+	q = newQueue(n.cluster)
+	n.queues[addr] = q
+	return q
 }
 
 // failAll gives commands the error of their pipeline if none of them has one, and all of them would count as answered: a
