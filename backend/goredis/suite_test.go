@@ -90,7 +90,10 @@ func TestEndedContextSendsNothing(t *testing.T) { redissuite.EndedContextSendsNo
 
 func TestCrowd(t *testing.T) { redissuite.Crowd(t, kit) }
 
-func TestDurable(t *testing.T) { redissuite.Durable(t, open) }
+func TestDurable(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.Durable(t, open)
+}
 
 func TestLeaks(t *testing.T) { redissuite.Leaks(t, open) }
 
@@ -99,7 +102,12 @@ func TestWithoutDeadline(t *testing.T) {
 	redissuite.WithoutDeadline(t, open)
 }
 
-func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open, nil) }
+func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open, redissuite.NoMore) }
+
+func TestConformanceLeastPrivilege(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.LeastPrivilegeConformance(t, open, redissuite.NoMore)
+}
 
 func TestTLS(t *testing.T) { redissuite.TLS(t, open) }
 
@@ -108,11 +116,24 @@ func TestFailover(t *testing.T) {
 	redissuite.Failover(t, open)
 }
 
-func TestFaults(t *testing.T) { redissuite.Faults(t, open) }
+func TestFaults(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.Faults(t, open)
+}
 
 func TestCluster(t *testing.T) { redissuite.Cluster(t, open) }
 
 func TestClusterAutoPipelined(t *testing.T) { redissuite.ClusterCalls(t, openPipelined) }
+
+func TestConformanceOnCluster(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.ClusterConformance(t, open)
+}
+
+func TestConformanceOnClusterAutoPipelined(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.ClusterConformance(t, redissuite.CallsOnly(openPipelined))
+}
 
 func TestWaitReplicasNeedsAClientThatCan(t *testing.T) {
 	server := redistest.Shared(t)

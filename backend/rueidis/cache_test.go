@@ -231,6 +231,7 @@ func TestLocalCacheIsEmptyAfterAReconnect(t *testing.T) {
 }
 
 func TestLocalCacheReadsEndWhileTheServerIsDown(t *testing.T) {
+	t.Parallel() // it mostly waits
 	server := redistest.Start(t, nil)
 	cached, _ := cachedPair(t, server, server.Addr(), time.Minute)
 	server.Kill()
@@ -258,6 +259,7 @@ func TestLocalCacheOnAClientWithoutCache(t *testing.T) {
 
 // One process with a local cache sees its own writes at once, and so all that the suite asks of one.
 func TestConformanceWithLocalCache(t *testing.T) {
+	t.Parallel() // it mostly waits
 	server := redistest.Shared(t)
 	b := rueidis.New(connect(t, server.Addr()), &rueidis.Options{Prefix: server.Prefix(t), LocalCache: time.Minute})
 	conformance.Run(t, func(*testing.T) conformance.Target { return conformance.Target{Backend: b} })

@@ -16,14 +16,18 @@ import (
 	"github.com/faeeb396/session/internal/redistest"
 )
 
+// What miniredis does with records of 10 000 fields takes a processor for seconds: not beside others.
+func TestConformanceOnMiniredis(t *testing.T) {
+	server := miniredis.RunT(t)
+	client := connectMini(t, server.Addr())
+	other := goredis.New(connectOther(t, server.Addr()), nil)
+	runConformance(t, client, other, rueidis.Options{}, server.FastForward)
+}
+
 func TestConformance(t *testing.T) {
-	t.Run("miniredis", func(t *testing.T) {
-		server := miniredis.RunT(t)
-		client := connectMini(t, server.Addr())
-		other := goredis.New(connectOther(t, server.Addr()), nil)
-		runConformance(t, client, other, rueidis.Options{}, server.FastForward)
-	})
+	t.Parallel() // it mostly waits
 	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
 		server := redistest.Shared(t)
 		prefix := server.Prefix(t)
 		client := connect(t, server.Addr())
@@ -31,6 +35,7 @@ func TestConformance(t *testing.T) {
 		runConformance(t, client, other, rueidis.Options{Prefix: prefix}, nil)
 	})
 	t.Run("RESP2 without pipelining, each read by itself", func(t *testing.T) {
+		t.Parallel()
 		server := redistest.Shared(t)
 		prefix := server.Prefix(t)
 		client := connectWith(t, rueidisclient.ClientOption{

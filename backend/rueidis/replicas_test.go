@@ -113,6 +113,7 @@ func (g *group) awaitKnown(t *testing.T) {
 
 // An application that sends what only reads to replicas still has its sessions from the primary.
 func TestReplicasAreNotRead(t *testing.T) {
+	t.Parallel()                       // it mostly waits
 	ids := strings.Split("abcdef", "") // on each master of a cluster
 	for _, tt := range []struct {
 		name  string

@@ -67,7 +67,10 @@ func TestEndedContextSendsNothing(t *testing.T) { redissuite.EndedContextSendsNo
 
 func TestCrowd(t *testing.T) { redissuite.Crowd(t, kit) }
 
-func TestDurable(t *testing.T) { redissuite.Durable(t, open) }
+func TestDurable(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.Durable(t, open)
+}
 
 func TestLeaks(t *testing.T) { redissuite.Leaks(t, open) }
 
@@ -76,13 +79,19 @@ func TestWithoutDeadline(t *testing.T) {
 	redissuite.WithoutDeadline(t, open)
 }
 
-func TestSuiteLeastPrivilege(t *testing.T) {
-	redissuite.LeastPrivilege(t, open, func(version int, cluster bool) []string {
-		if cluster && version >= 8 {
-			return []string{"+client|tracking", "+cluster|shards"}
-		}
-		return []string{"+client|tracking"}
-	})
+// tracking is what a client with a cache needs.
+func tracking(version int, cluster bool) []string {
+	if cluster && version >= 8 {
+		return []string{"+client|tracking", "+cluster|shards"}
+	}
+	return []string{"+client|tracking"}
+}
+
+func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open, tracking) }
+
+func TestConformanceLeastPrivilege(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.LeastPrivilegeConformance(t, open, tracking)
 }
 
 func TestTLS(t *testing.T) { redissuite.TLS(t, open) }
@@ -92,9 +101,17 @@ func TestFailover(t *testing.T) {
 	redissuite.Failover(t, open)
 }
 
-func TestFaults(t *testing.T) { redissuite.Faults(t, open) }
+func TestFaults(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.Faults(t, open)
+}
 
 func TestCluster(t *testing.T) { redissuite.Cluster(t, open) }
+
+func TestConformanceOnCluster(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.ClusterConformance(t, open)
+}
 
 func TestLocalCacheLeastPrivilege(t *testing.T) {
 	user := redistest.User{Name: "app", Password: "password", Rules: "~session:* +hgetall +evalsha +eval +del +exists" +

@@ -23,12 +23,6 @@ func Cluster(t *testing.T, open Open) {
 	config := func(t *testing.T) Config {
 		return Config{Addrs: cluster.Addrs(), Cluster: true, Prefix: cluster.Prefix(t)}
 	}
-	t.Run("conformance", func(t *testing.T) {
-		conform(t, open, config(t), func(key string, args ...string) error {
-			_, err := cluster.MasterOf(t, key).Try(args...)
-			return err
-		})
-	})
 	t.Run("each command names one key", func(t *testing.T) { oneKey(t, open, cluster, config(t)) })
 	t.Run("a scan reaches all masters", func(t *testing.T) { scanAll(t, open, cluster, config(t)) })
 	t.Run("a slot moves under load", func(t *testing.T) { slotMoves(t, open, cluster, config(t)) })
@@ -39,19 +33,27 @@ func Cluster(t *testing.T, open Open) {
 	})
 }
 
-// ClusterCalls checks the four methods of a backend whose client reaches no single node of a cluster: it can
-// neither scan them nor wait for replicas.
+// ClusterConformance runs the conformance suite on a cluster. No slot may move meanwhile, as in Cluster.
+func ClusterConformance(t *testing.T, open Open) {
+	cluster := redistest.SharedCluster(t)
+	c := Config{Addrs: cluster.Addrs(), Cluster: true, Prefix: cluster.Prefix(t)}
+	conform(t, open, c, func(key string, args ...string) error {
+		_, err := cluster.MasterOf(t, key).Try(args...)
+		return err
+	})
+}
+
+// ClusterCalls is Cluster for a backend whose client reaches no single node of a cluster: it can neither scan them nor
+// wait for replicas.
 func ClusterCalls(t *testing.T, open Open) {
 	cluster := redistest.SharedCluster(t)
 	c := Config{Addrs: cluster.Addrs(), Cluster: true, Prefix: cluster.Prefix(t)}
-	calls := func(tb testing.TB, c Config) backend.Backend { return struct{ backend.Backend }{open(tb, c)} }
-	t.Run("conformance", func(t *testing.T) {
-		conform(t, calls, c, func(key string, args ...string) error {
-			_, err := cluster.MasterOf(t, key).Try(args...)
-			return err
-		})
-	})
-	t.Run("a slot moves under load", func(t *testing.T) { slotMoves(t, calls, cluster, c) })
+	t.Run("a slot moves under load", func(t *testing.T) { slotMoves(t, CallsOnly(open), cluster, c) })
+}
+
+// CallsOnly returns what opens backends that have their four methods and no more.
+func CallsOnly(open Open) Open {
+	return func(tb testing.TB, c Config) backend.Backend { return struct{ backend.Backend }{open(tb, c)} }
 }
 
 // oneKey looks at what every node was sent: a client of a cluster can send a command only if all of its keys are

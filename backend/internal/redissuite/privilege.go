@@ -13,33 +13,42 @@ import (
 	"github.com/faeeb396/session/internal/redistest"
 )
 
+// Permissions returns those that a client needs beside the ones that the package comment advises, of a server or a
+// cluster of this major version.
+type Permissions func(version int, cluster bool) []string
+
+// NoMore are the permissions of a client that needs none.
+func NoMore(int, bool) []string { return nil }
+
+// LeastPrivilegeConformance runs the conformance suite as the user of the package comment, who may scan besides.
+func LeastPrivilegeConformance(t *testing.T, open Open, client Permissions) {
+	rules := append(advisedRules(t, "doc.go"), client(majorVersion(t), false)...)
+	server, c := startAs(t, append(rules, "+scan"))
+	conform(t, open, c, func(_ string, args ...string) error {
+		_, err := server.Try(args...)
+		return err
+	})
+}
+
+// startAs starts a server with a user who may do what rules say.
+func startAs(t *testing.T, rules []string) (*redistest.Server, Config) {
+	t.Helper()
+	user := redistest.User{Name: "app", Password: "password", Rules: strings.Join(rules, " ")}
+	server := redistest.Start(t, &redistest.Options{Users: []redistest.User{user}})
+	return server, Config{Addrs: []string{server.Addr()}, User: user, Prefix: "session:"}
+}
+
 // LeastPrivilege checks that the user of the package comment and the README may do enough, and no more than is
-// needed. client, if not nil, returns the permissions that the client needs beside those, of a server or a cluster of
-// this major version.
-func LeastPrivilege(t *testing.T, open Open, client func(version int, cluster bool) []string) {
-	if client == nil {
-		client = func(int, bool) []string { return nil }
-	}
+// needed.
+func LeastPrivilege(t *testing.T, open Open, client Permissions) {
 	version := majorVersion(t)
 	advised := advisedRules(t, "doc.go")
 	if readme := advisedRules(t, "../../README.md"); !slices.Equal(advised, readme) {
 		t.Errorf("the package comment advises %q, the README %q", advised, readme)
 	}
 	rules := append(slices.Clone(advised), client(version, false)...)
-	as := func(t *testing.T, rules []string) (*redistest.Server, Config) {
-		user := redistest.User{Name: "app", Password: "password", Rules: strings.Join(rules, " ")}
-		server := redistest.Start(t, &redistest.Options{Users: []redistest.User{user}})
-		return server, Config{Addrs: []string{server.Addr()}, User: user, Prefix: "session:"}
-	}
-	t.Run("conformance", func(t *testing.T) {
-		server, c := as(t, append(rules, "+scan"))
-		conform(t, open, c, func(_ string, args ...string) error {
-			_, err := server.Try(args...)
-			return err
-		})
-	})
 	t.Run("WaitReplicas", func(t *testing.T) {
-		server, c := as(t, append(rules, "+wait"))
+		server, c := startAs(t, append(rules, "+wait"))
 		redistest.StartReplica(t, server, nil)
 		c.WaitReplicas, c.WaitTimeout = 1, waitTimeout
 		useAll(t, open(t, c))
@@ -68,7 +77,7 @@ func LeastPrivilege(t *testing.T, open Open, client func(version int, cluster bo
 			if !strings.HasPrefix(rule, "+") {
 				continue
 			}
-			_, c := as(t, slices.Delete(slices.Clone(rules), i, i+1))
+			_, c := startAs(t, slices.Delete(slices.Clone(rules), i, i+1))
 			pinger, _ := backend.As[backend.Pinger](open(t, c))
 			err := pinger.Ping(t.Context())
 			if name := strings.ToUpper(rule[1:]); err == nil || !strings.Contains(err.Error(), name) {
