@@ -49,7 +49,7 @@ func (m *Manager) checkFields(fields map[string]string) error {
 // Load returns the session that token names. It is touched by its Commit, if that is due, as a request's
 // session is; with a negative Options.TouchInterval at once.
 func (m *Manager) Load(ctx context.Context, token Token) (*Session, error) {
-	return m.read(ctx, token, m.opts.TouchInterval < 0)
+	return m.read(ctx, m.NewSession(), token, m.opts.TouchInterval < 0)
 }
 
 // Touch returns the session that token names and starts its idle timeout over, in one round trip.
@@ -58,21 +58,19 @@ func (m *Manager) Touch(ctx context.Context, token Token) (*Session, error) {
 }
 
 // Peek returns the session that token names, and neither Peek nor a Commit of what it returns touches it unless
-// it changes the TTL or logs in: for looking at a session without keeping it alive.
+// it changes the TTL, remembers it or logs in: for looking at a session without keeping it alive. Nor does Peek end the
+// session where the token is one that a rotation has replaced: that is ErrNotFound and no more.
 func (m *Manager) Peek(ctx context.Context, token Token) (*Session, error) {
-	s, err := m.read(ctx, token, false)
-	if err != nil {
-		return nil, err
-	}
+	s := m.NewSession()
 	s.peeked = true
-	return s, nil
+	return m.read(ctx, s, token, false)
 }
 
-func (m *Manager) read(ctx context.Context, token Token, touch bool) (*Session, error) {
+// read fills s, which is new, with the session that token names, and returns it.
+func (m *Manager) read(ctx context.Context, s *Session, token Token, touch bool) (*Session, error) {
 	if token.IsZero() {
 		return nil, wrap("load", "", ErrNotFound)
 	}
-	s := m.NewSession()
 	if err := s.load(ctx, *token.s, touch); err != nil {
 		return nil, err
 	}
@@ -150,6 +148,10 @@ func (m *Manager) EndID(ctx context.Context, id string) error {
 	return nil
 }
 
+// maxTries is how often a change by a token before the last is made again after others have been given out. The timer
+// gives out one in RotateGrace.
+const maxTries = 3
+
 // apply changes the session that token names, and returns it as it then stands.
 func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.Patch) (*Session, error) {
 	if token.IsZero() {
@@ -159,13 +161,14 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 	p.Load = true
 	p = m.byToken(hash, p)
 	rec, err := m.b.Apply(ctx, token.ID(), p)
-	if errors.Is(err, ErrConflict) {
+	for tries := 0; errors.Is(err, ErrConflict) && tries < maxTries; tries++ {
 		if p.If, err = m.whyNot(ctx, op, token, hash); err != nil {
 			return nil, err
 		}
-		if rec, err = m.b.Apply(ctx, token.ID(), p); errors.Is(err, ErrConflict) {
-			err = ErrNotFound // a login or a rotation by hand has made the token worthless meanwhile
-		}
+		rec, err = m.b.Apply(ctx, token.ID(), p) // a conflict: another token has been given out meanwhile
+	}
+	if errors.Is(err, ErrConflict) {
+		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, m.storeFailed(ctx, op, token.ID(), err)

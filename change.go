@@ -165,7 +165,7 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 		s.byPrevious = byPrevious
 	}
 	if c.token != "" {
-		s.token, s.cookie = c.token, setCookie
+		s.token, s.cookie, s.timed = c.token, setCookie, c.timed
 	}
 	if s.remember && !s.byPrevious && s.cookie == keepCookie {
 		s.cookie = setCookie // it is to be kept for longer

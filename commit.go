@@ -114,13 +114,17 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	defer cancel()
 	if !s.login {
 		if s.remember && s.meta.owner != "" { // the index has to live as long
-			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left, s.loginLifetime(), true); err != nil {
+			there := settled
+			if s.m.opts.lifetimeEnd(s.meta).Sub(s.m.opts.Now()) < linkAge {
+				there = prolonged
+			}
+			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left, s.loginLifetime(), there); err != nil {
 				return 0, s.loginFailed(ctx, err)
 			}
 		}
 		return s.write(ctx, c)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left, s.loginLifetime(), false)
+	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left, s.loginLifetime(), loggingIn)
 	if err != nil {
 		return 0, s.loginFailed(ctx, err)
 	}
@@ -218,7 +222,7 @@ func (s *Session) notLanded(ctx context.Context, asked bool, err error) error {
 
 // reset makes s a session that is not stored and holds nothing.
 func (s *Session) reset() {
-	s.token, s.stored, s.fields, s.meta, s.pending = "", false, nil, meta{}, pending{}
+	s.token, s.stored, s.timed, s.fields, s.meta, s.pending = "", false, false, nil, meta{}, pending{}
 	s.ttl = s.m.opts.IdleTimeout
 }
 
@@ -280,8 +284,12 @@ func (s *Session) create(ctx context.Context) error {
 	if !s.login {
 		return s.insert(ctx, token)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, id, s.left, s.loginLifetime(), false)
+	l, err := s.m.link(ctx, s.pending.owner, id, s.left, s.loginLifetime(), loggingIn)
 	if err != nil {
+		if !refused(err) { // it may be listed
+			s.left = id
+			s.abandon(ctx, l)
+		}
 		return s.loginFailed(ctx, err)
 	}
 	p := s.pending

@@ -82,8 +82,8 @@ func (c *CookieOptions) check() error {
 		return badCookieOption("InsecurePlainHTTP", "a cookie with a __Host- or __Secure- name is Secure")
 	case c.SameSite == http.SameSiteNoneMode && c.InsecurePlainHTTP:
 		return badCookieOption("InsecurePlainHTTP", "a cookie with SameSite=None is Secure")
-	case c.Partitioned && c.InsecurePlainHTTP:
-		return badCookieOption("InsecurePlainHTTP", "a Partitioned cookie is Secure")
+	case c.Partitioned && c.SameSite != http.SameSiteNoneMode:
+		return badCookieOption("Partitioned", "needs SameSite: http.SameSiteNoneMode")
 	case strings.HasSuffix(c.Domain, "."):
 		return badCookieOption("Domain", "ends with a dot")
 	case !strings.HasPrefix(c.Path, "/"):

@@ -18,7 +18,7 @@ var (
 	// ErrConflict says that a login, or a rotation by hand, of the same session was faster than this change,
 	// which is therefore not stored: what was asked for before a change of privilege does not happen after it.
 	// Or another program has taken one of the session's own fields away meanwhile, so that it is no session any more.
-	// Where the backend has a local cache it is ErrNotFound: the token is not the session's any more.
+	// With a local cache it may be ErrNotFound instead: the token is not the session's any more.
 	ErrConflict = backend.ErrConflict
 
 	// ErrCounter says that the field to be incremented holds no integer, or that the sum would leave
@@ -65,7 +65,8 @@ var (
 	// ErrNoHandler says that the request did not pass through Manager.Handler.
 	ErrNoHandler = errors.New("request did not pass through Manager.Handler")
 
-	errNoOwner = errors.New("login needs an owner")
+	// ErrNoOwner says that Login was called with an empty owner.
+	ErrNoOwner = errors.New("login needs an owner")
 )
 
 // Error is an error of the Manager: what it tried, on which session, and why that failed. Test for the cause
@@ -100,7 +101,7 @@ func wrap(op, id string, err error) error {
 
 // misused reports whether err says that the application asked for what cannot be.
 func misused(err error) bool {
-	return errors.Is(err, ErrReserved) || errors.Is(err, ErrTooLarge) || errors.Is(err, errNoOwner)
+	return errors.Is(err, ErrReserved) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrNoOwner)
 }
 
 // refused reports whether err says that the store refused a call, so that nothing was written.

@@ -20,6 +20,32 @@ func (s *Session) Fresh(ctx context.Context) error {
 	return s.freshen(ctx)
 }
 
+// Alive reports whether the session is still there, in the store: for a WebSocket, a stream or a job to ask from time to
+// time, since it outlives the request that it began with. It reads past a local cache and does not touch the session. It
+// presents no token: that one may have been replaced since, and would count as stolen, see Options.RotateInterval. It
+// is false after a login or a rotation by hand, too, which end what began before, and for a session that is not stored;
+// the error is the store's. See OWASP ASVS 5.0, 7.4.1.
+func (s *Session) Alive(ctx context.Context) (bool, error) {
+	s.mu.Lock()
+	id, stored, created, epoch := s.id(), s.stored, s.fields[fieldCreated], s.fields[fieldEpoch]
+	s.mu.Unlock()
+	if !stored {
+		return false, nil
+	}
+	rec, err := s.m.fresh.Load(hookContext{ctx, s.m}, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, s.m.storeFailed(ctx, "load", id, err)
+	}
+	_, v := s.m.opts.read(s.m.opts.Now(), rec)
+	if v == unreadable {
+		return false, s.m.storeFailed(ctx, "load", id, ErrUnreadable)
+	}
+	return v == live && rec.Fields[fieldCreated] == created && rec.Fields[fieldEpoch] == epoch, nil
+}
+
 // AuthenticatedWithin reports whether the owner logged in at most d ago: to ask for a new login before something that
 // matters. It goes by what the store held when the session was read, and reads it again if it may come from a local
 // cache. It is false before a login, and if the session is found to have ended then; the error is the store's. A session

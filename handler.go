@@ -87,7 +87,7 @@ func (x *exchange) leave(r *http.Request) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.failed != nil { // as httputil.ReverseProxy does, which could not write
+	if x.answered { // as httputil.ReverseProxy does, which could not write
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
 			panic(p)
 		}
@@ -121,6 +121,7 @@ type exchange struct {
 	session   Session
 	loadErr   error
 	failed    error // why it is the error handler's
+	answered  bool  // by the error handler
 }
 
 // exchangeAndState are allocated together. The exchange itself holds a pointer only: it is what fmt prints of a
@@ -241,6 +242,7 @@ func (x *exchange) fail(c cookie, err error) {
 	x.mu.Unlock() // the error handler may ask for the session
 	defer x.mu.Lock()
 	x.m.opts.ErrorHandler(x.ResponseWriter, x.r, err)
+	x.answered = true // it has not given up, by a panic
 }
 
 // finish begins the response if the handler has not, and reports what came too late.
@@ -273,8 +275,14 @@ func (s *Session) seal(ctx context.Context) (cookie, error) {
 	return s.cookieNow(), err
 }
 
+// cookieNow returns what the client is to be told now. A token that the timer gave out, in a handler that then took its
+// time, is kept from the client: after the grace another request may have given out one in its place, and the client has
+// that by now. It is as well with the token before, until one after it is presented.
 func (s *Session) cookieNow() cookie {
 	c := cookie{change: s.cookie}
+	if s.timed && s.rotated.until(s.m.opts.Now()) > max(s.m.opts.RotateGrace/2, time.Second) {
+		c.change = keepCookie
+	}
 	if c.change == setCookie {
 		c.token, c.age = s.token, s.cookieAge()
 	}
@@ -309,6 +317,11 @@ func (s *Session) cookieAge() time.Duration {
 
 // ClearCookie adds a Set-Cookie to h that deletes the session cookie.
 func (m *Manager) ClearCookie(h http.Header) { m.opts.Cookie.clear(h) }
+
+// AddCookie adds the cookie of s, which must be stored, to a request, as the browser sends it: for tests of handlers.
+func (m *Manager) AddCookie(r *http.Request, s *Session) {
+	r.AddCookie(&http.Cookie{Name: m.opts.Cookie.Name, Value: s.Token().Reveal()})
+}
 
 // RequestToken returns the token in the request's session cookie. It reports false if there is none, if it is
 // malformed, or if there are several cookies of the name, as a neighbour below the same domain may plant them.

@@ -139,3 +139,30 @@ func TestHookMayLookForTheSession(t *testing.T) {
 		t.Errorf("events %q, want %q", got, want)
 	}
 }
+
+// An error handler that gives up cuts the connection, as a handler does.
+func TestErrorHandlerMayAbort(t *testing.T) {
+	b := newSpy()
+	b.fail = map[string]error{"Create": errStore}
+	opts := quiet(session.Options{ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }})
+	srv := httptest.NewServer(shop(mustNew(t, b, opts)))
+	defer srv.Close()
+	if resp, err := http.Get(srv.URL + "/write?a=1"); err == nil {
+		resp.Body.Close()
+		t.Errorf("answer %d, want a connection that is cut", resp.StatusCode)
+	}
+}
+
+func TestAddCookie(t *testing.T) {
+	for _, c := range []session.CookieOptions{{}, {InsecurePlainHTTP: true}, {Name: "id"}} {
+		m := mustNew(t, newSpy(), quiet(session.Options{Cookie: c}))
+		s := mustCreate(t, m, map[string]string{"a": "1"})
+		r := httptest.NewRequest("GET", "/read", nil)
+		m.AddCookie(r, s)
+		w := httptest.NewRecorder()
+		shop(m).ServeHTTP(w, r)
+		if got := w.Body.String(); got != "1" {
+			t.Errorf("%+v: the session holds %q, want 1", c, got)
+		}
+	}
+}

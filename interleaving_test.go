@@ -157,7 +157,7 @@ func TestRotationWaitsForTheGrace(t *testing.T) {
 		time.Sleep(time.Second)
 		br.wantRead("due, and the grace is not over", "1", false)
 		br.with(first).wantRead("the previous token, within its grace", "1", false)
-		time.Sleep(9 * time.Second)
+		time.Sleep(10 * time.Second)
 		br.wantRead("after the grace", "1", true)
 	})
 }

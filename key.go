@@ -20,7 +20,7 @@ import (
 //	string, []byte           as it is
 //	bool                     true or false
 //	integers, floats         decimal, the shortest form that is read back the same
-//	time.Time                RFC 3339 with nanoseconds
+//	time.Time                RFC 3339 with nanoseconds, of the years 0 to 9999
 //	time.Duration            as its String method writes it: 1m30s
 //	encoding.TextMarshaler   its text; the pointer must be an encoding.TextUnmarshaler
 //	all others               JSON
@@ -117,6 +117,9 @@ func (c Counter) Name() string { return c.name }
 // Get returns the counter's value when the session was loaded, with this request's increments: 0 if it is not
 // there, ErrCounter if the field holds no integer.
 func (c Counter) Get(s *Session) (int64, error) {
+	if reserved(c.name) {
+		return 0, wrap("get", s.ID(), fmt.Errorf("field %q: %w", c.name, ErrReserved))
+	}
 	text, ok := s.Lookup(c.name)
 	if !ok {
 		return 0, nil
@@ -143,7 +146,12 @@ func encode(p any) (string, error) {
 	case *time.Duration:
 		return p.String(), nil
 	case *time.Time:
-		return p.Format(time.RFC3339Nano), nil
+		t := *p
+		if _, offset := t.Zone(); offset%60 != 0 {
+			t = t.UTC() // RFC 3339 has whole minutes
+		}
+		text, err := t.MarshalText()
+		return string(text), err
 	case encoding.TextMarshaler:
 		text, err := p.MarshalText()
 		return string(text), err

@@ -77,6 +77,18 @@ func TestKeyRoundTrips(t *testing.T) {
 	roundTrip(t, "map", map[string]bool{"a": true}, `{"a":true}`)
 }
 
+// RFC 3339 has zones of whole minutes.
+func TestKeyOfATimeInAZoneWithSeconds(t *testing.T) {
+	s, k := mustNew(t, newSpy(), nil).NewSession(), session.NewKey[time.Time]("k")
+	want := time.Date(1890, 1, 1, 0, 0, 0, 0, time.FixedZone("LMT", 53*60+28))
+	if err := k.Set(s, want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Get(s); err != nil || !got.Equal(want) {
+		t.Errorf("Get = %v, %v, want %v", got, err, want)
+	}
+}
+
 func TestKeyTellsAbsentFromUndecodable(t *testing.T) {
 	m := mustNew(t, newSpy(), nil)
 	s := mustCreate(t, m, map[string]string{"n": "seven-is-secret", "empty": ""})
@@ -114,6 +126,15 @@ func TestKeyRefuses(t *testing.T) {
 	if err := session.NewKey[*netip.Addr]("f").Set(s, nil); err == nil {
 		t.Error("Set of a nil pointer to text = nil")
 	}
+	for _, v := range []time.Time{
+		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(2026, 1, 1, 0, 0, 0, 0, time.FixedZone("", 25*60*60)),
+	} {
+		if err := session.NewKey[time.Time]("f").Set(s, v); err == nil {
+			t.Errorf("Set of %v, which RFC 3339 cannot tell, = nil", v)
+		}
+	}
 	if _, ok := s.Lookup("f"); ok || s.Err() != nil {
 		t.Error("a value that cannot be written was set")
 	}
@@ -127,6 +148,9 @@ func TestKeyRefuses(t *testing.T) {
 		}
 		if _, err := session.NewCounter(name).Add(ctx, s, 1); !errors.Is(err, session.ErrReserved) {
 			t.Errorf("Add(%q) = %v, want ErrReserved", name, err)
+		}
+		if _, err := session.NewCounter(name).Get(s); !errors.Is(err, session.ErrReserved) {
+			t.Errorf("Counter.Get(%q) = %v, want ErrReserved", name, err)
 		}
 		if err := k.Set(mustPeek(t, m, s), "x"); !errors.Is(err, session.ErrReserved) {
 			t.Errorf("Set(%q) = %v, want ErrReserved", name, err)

@@ -142,7 +142,11 @@ func (s *Session) conclude(ctx context.Context, token string, rec backend.Record
 		s.token, s.stored, s.fields, s.ttl, s.meta, s.touched = token, true, rec.Fields, rec.TTL, mt, touched
 		return nil
 	case reused:
-		s.m.endReused(ctx, id, mt, rec)
+		if s.peeked {
+			s.m.emit(ctx, Event{Kind: EventMismatch, ID: id, Owner: mt.owner})
+		} else {
+			s.m.endReused(ctx, id, mt, rec)
+		}
 	case expired:
 		s.m.reap(ctx, id, mt, rec)
 	case mismatch:

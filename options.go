@@ -36,7 +36,8 @@ type Options struct {
 
 	// RotateGrace is for how long a token that a timed rotation has replaced is still good after its successor
 	// was first presented, for requests that were under way; until then it is good in any case, because the
-	// response with the new one may have been lost. At least a second. If zero, 10 seconds.
+	// response with the new one may have been lost. Up to a second more, since times in records are whole seconds. At
+	// least a second. If zero, 10 seconds.
 	RotateGrace time.Duration
 
 	// MaxSessions is how many sessions an owner may have at a time, see Session.Login. If zero, any number.

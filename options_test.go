@@ -46,7 +46,7 @@ func TestNewRefusesOptionsThatMakeNoSense(t *testing.T) {
 		{name: "host over plain HTTP", opts: cookie(session.CookieOptions{Name: "__Host-x", InsecurePlainHTTP: true}), want: "Cookie.InsecurePlainHTTP"},
 		{name: "secure over plain HTTP", opts: cookie(session.CookieOptions{Name: "__SECURE-x", InsecurePlainHTTP: true}), want: "Cookie.InsecurePlainHTTP"},
 		{name: "None over plain HTTP", opts: cookie(session.CookieOptions{SameSite: http.SameSiteNoneMode, InsecurePlainHTTP: true}), want: "Cookie.InsecurePlainHTTP"},
-		{name: "partitioned over plain HTTP", opts: cookie(session.CookieOptions{Partitioned: true, InsecurePlainHTTP: true}), want: "Cookie.InsecurePlainHTTP"},
+		{name: "partitioned, and sent to no other site", opts: cookie(session.CookieOptions{Partitioned: true}), want: "Cookie.Partitioned"},
 		{name: "SameSite default mode", opts: cookie(session.CookieOptions{SameSite: http.SameSiteDefaultMode}), want: "Cookie.SameSite"},
 		{name: "SameSite unknown", opts: cookie(session.CookieOptions{SameSite: 9}), want: "Cookie.SameSite"},
 		{name: "relative path", opts: cookie(session.CookieOptions{Path: "app"}), want: "Cookie.Path"},

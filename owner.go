@@ -10,8 +10,11 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
+	mathrand "math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +31,7 @@ import (
 
 // The index's own fields. A session's ID is longer than any of them.
 const (
-	indexSeq   = "seq"  // how often a session was linked
+	indexSeq   = "seq"  // grows with each session that is linked, from a random number on
 	indexTTL   = "ttl"  // the record's time to live, in seconds
 	indexPrune = "next" // the seq at which it is next searched for dead entries
 )
@@ -94,11 +97,10 @@ type link struct {
 const maxBlocked = 10
 
 // link enters a session into the index of the owner who logs in, after making room for it if there is a limit. An entry
-// that this login has left behind takes room only if it lives. there says that it is no login: the session is its
-// owner's already, and its index is to live as long as it.
-func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration, there bool) (link, error) {
-	l := link{key: ownerKey(owner), id: id, value: formatTime(m.now()) + " " + rand.Text()[:10]}
-	if there {
+// that this login has left behind takes room only if it lives.
+func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration, there linking) (link, error) {
+	l := link{key: ownerKey(owner), id: id, value: newEntry(m.opts.Now())}
+	if there == settled {
 		l.value = done + l.value
 	}
 	seconds := int64(lifetime / time.Second)
@@ -109,7 +111,7 @@ func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime tim
 			Touch: true,
 		}
 		var surplus index
-		if m.opts.MaxSessions > 0 && !there {
+		if m.opts.MaxSessions > 0 && there == loggingIn {
 			var err error
 			if surplus, err = m.surplus(ctx, owner, id, left); err != nil {
 				return l, err
@@ -150,22 +152,36 @@ func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime tim
 	}
 }
 
+// newEntry returns the value of an entry that is made now. Those of one second are in the order of their making.
+func newEntry(now time.Time) string {
+	return fmt.Sprintf("%s %09d%s", formatTime(now), now.Nanosecond(), rand.Text()[:10])
+}
+
+// newIndex returns an index with one entry. It counts from a random number on: what is to happen to an index that holds
+// a number is not to happen to another one of the same owner, which has come in its place.
 func newIndex(id, value string, lifetime time.Duration) backend.Record {
-	return backend.Record{TTL: lifetime + linkAge, Fields: map[string]string{
+	seq := mathrand.Int64N(1 << 48)
+	return backend.Record{TTL: indexLifetime(lifetime), Fields: map[string]string{
 		id:         value,
-		indexSeq:   "1",
+		indexSeq:   strconv.FormatInt(seq, 10),
 		indexTTL:   strconv.FormatInt(int64(lifetime/time.Second), 10),
-		indexPrune: strconv.Itoa(pruneEvery),
+		indexPrune: strconv.FormatInt(seq+pruneEvery, 10),
 	}}
 }
 
-// prolong has the index live longer than a session that lives longer than those before it: by so much that the clocks
-// of those who judge the session may differ.
+// indexLifetime returns how long an index lives that names a session of this lifetime: longer, by so much that the
+// clocks of those who judge the session may differ.
+func indexLifetime(lifetime time.Duration) time.Duration {
+	const longest = math.MaxInt64 / time.Second * time.Second
+	return min(lifetime, longest-linkAge) + linkAge
+}
+
+// prolong has the index live longer than a session that lives longer than those before it.
 func (m *Manager) prolong(ctx context.Context, key, before string, lifetime time.Duration) error {
 	_, err := m.b.Apply(ctx, key, backend.Patch{
 		If:  map[string]string{indexTTL: before},
 		Set: map[string]string{indexTTL: strconv.FormatInt(int64(lifetime/time.Second), 10)},
-		TTL: lifetime + linkAge,
+		TTL: indexLifetime(lifetime),
 	})
 	return err
 }
@@ -215,6 +231,15 @@ func (m *Manager) surplus(ctx context.Context, owner, id, left string) (index, e
 
 // done marks the entry of a login that is not under way any more.
 const done = "+"
+
+// linking says why a session is entered into its owner's index.
+type linking int
+
+const (
+	loggingIn linking = iota
+	prolonged         // it is there already, and its index is to live as long as it; it may be over before it is written
+	settled           // the same, and it has some time left
+)
 
 // confirm reports whether the session is still linked, once it has been written, and marks its entry. It need not be
 // this login's: a parallel one of the same session, which loses, may have linked it again.
@@ -295,8 +320,9 @@ func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead []s
 		}
 		return nil
 	})
+	entry := func(i Info) string { return strings.TrimPrefix(ix.entries[i.ID], done) } // begins with when it was linked
 	slices.SortFunc(infos, func(a, b Info) int {
-		return cmp.Or(a.AuthenticatedAt.Compare(b.AuthenticatedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(a.AuthenticatedAt.Compare(b.AuthenticatedAt), cmp.Compare(entry(a), entry(b)), cmp.Compare(a.ID, b.ID))
 	})
 	return infos, dead, err
 }

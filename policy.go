@@ -57,7 +57,7 @@ func (o *Options) judge(now time.Time, rec backend.Record, hash tokenHash) (meta
 		return m, v
 	case !m.previous || !hash.matches(rec.Fields[fieldPrevious]):
 		return m, mismatch
-	case m.seen != 0 && m.seen.until(now) >= o.RotateGrace:
+	case m.seen != 0 && o.graceOver(now, m.seen):
 		return m, reused
 	}
 	m.byPrevious = true
@@ -149,11 +149,16 @@ func (o *Options) renewalDue(now time.Time, m meta) bool {
 	case o.RotateInterval <= 0:
 		return false
 	case m.byPrevious:
-		return m.seen == 0 && m.rotated.until(now) >= o.RotateGrace
-	case m.previous && (m.seen == 0 || m.seen.until(now) < o.RotateGrace):
+		return m.seen == 0 && o.graceOver(now, m.rotated)
+	case m.previous && (m.seen == 0 || !o.graceOver(now, m.seen)):
 		return false // requests with the token before this one may still be under way
 	}
 	return max(m.created, m.authenticated, m.rotated).until(now) >= o.RotateInterval
+}
+
+// graceOver reports whether RotateGrace has passed since then, which is in whole seconds: it was up to one later.
+func (o *Options) graceOver(now time.Time, since instant) bool {
+	return since.until(now) >= o.RotateGrace+time.Second
 }
 
 // firstSight reports whether the token after a timed rotation is presented for the first time.

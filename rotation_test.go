@@ -82,7 +82,7 @@ func TestPreviousTokenIsGoodUntilTheNewOneIsSeenAndAGrace(t *testing.T) {
 		time.Sleep(9 * time.Second)
 		old.with(old.cookie).wantRead("the old one, while the new is on its way", "1", false)
 		br.wantRead("the new one is seen", "1", false)
-		time.Sleep(10*time.Second - time.Nanosecond)
+		time.Sleep(11*time.Second - time.Nanosecond) // times are whole seconds
 		old.with(old.cookie).wantRead("the old one within the grace", "1", false)
 		if w := old.with(old.cookie).get("/write?a=2"); w.Code != http.StatusOK {
 			t.Errorf("a write with the old one within the grace: %d", w.Code)
@@ -110,7 +110,7 @@ func TestClientThatNeverGotTheNewTokenIsGivenAnother(t *testing.T) {
 		lost := br.cookie
 		br.cookie = first
 		for range 3 {
-			time.Sleep(9 * time.Second)
+			time.Sleep(10 * time.Second)
 			br.with(first).wantRead("within RotateGrace of the last one", "1", false)
 			time.Sleep(time.Second)
 			br.cookie = first
@@ -311,7 +311,7 @@ func TestRotationWhoseOutcomeIsUnknownLogsNobodyOut(t *testing.T) {
 			fault(b)
 			br.wantRead(name+": the read itself", "1", false)
 			b.fail, b.lose = nil, nil
-			time.Sleep(10 * time.Second)
+			time.Sleep(11 * time.Second)
 			br.wantRead(name+": afterwards", "1", true)
 			br.wantRead(name+": with the new one", "1", false)
 		}

@@ -34,6 +34,7 @@ type state struct {
 	touched bool   // it was, when it was read
 	peeked  bool   // neither is it touched by a commit, nor does the rotation timer run
 	cached  bool   // it may come from a local cache
+	timed   bool   // the token is one that the timer gave out, in this request
 
 	presented bool   // the request came with a cookie
 	left      string // the session that a login of this request has linked, and then did not get
@@ -207,7 +208,7 @@ func (s *Session) misuse(err error) {
 }
 
 // Err returns the first misuse of the session that makes its commit fail, if there was one: ErrReserved,
-// ErrCommitted, or a Login without an owner.
+// ErrCommitted, or ErrNoOwner. It cannot be taken back: check what users enter before.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -307,7 +308,7 @@ func (s *Session) Login(owner string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if owner == "" {
-		s.misuse(errNoOwner)
+		s.misuse(ErrNoOwner)
 		return
 	}
 	if !s.open() {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,11 +27,11 @@ type Token struct {
 }
 
 // errToken says why a text is no token, without showing it.
-var errToken = errors.New("session: malformed token")
+var errToken = fmt.Errorf("session: malformed token: %w", ErrNotFound)
 
 // ParseToken returns the token that s spells. A token is exactly 43 characters of the URL-safe base64
 // alphabet (RFC 4648, section 5) without padding, whose two spare bits are zero, so that each has one
-// spelling only. The error does not show s.
+// spelling only. The error is ErrNotFound, since no session has such a token, and does not show s.
 func ParseToken(s string) (Token, error) {
 	if !validToken(s) {
 		return Token{}, errToken

@@ -257,7 +257,7 @@ var rotationCases = []testCase{
 			old, current := t.rotated(m, s)
 			other.wantNone("another secret", t.forgedToken(s.ID()))
 			m.wantSession(current, fields{"a": "1"})
-			other.wantNone("the replaced token", old)
+			other.wantRefused("the replaced token", old)
 			m.wantNone("its successor", current)
 			t.wantGone(s.ID())
 		},
@@ -275,7 +275,7 @@ var rotationCases = []testCase{
 				holder.Login(t.owner())
 				t.commit("meanwhile: Login(owner)", holder)
 			}))
-			thief.wantNone("the replaced token", old)
+			thief.wantRefused("the replaced token", old)
 			m.wantSession(holder.Token(), fields{"a": "1"})
 		},
 	},

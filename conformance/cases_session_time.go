@@ -78,7 +78,7 @@ var timeoutCases = []testCase{
 	},
 	{
 		name:  "SessionPeekDoesNotTouch",
-		rule:  "Peek returns the session that token names, and neither Peek nor a Commit of what it returns touches it unless it changes the TTL or logs in: for looking at a session without keeping it alive.",
+		rule:  "Peek returns the session that token names, and neither Peek nor a Commit of what it returns touches it unless it changes the TTL, remembers it or logs in: for looking at a session without keeping it alive.",
 		waits: true,
 		run: func(t *trial) {
 			m, other := t.managers(session.Options{IdleTimeout: t.ttl(2)})

@@ -135,6 +135,14 @@ func (m manager) wantNone(what string, token session.Token) {
 	})
 }
 
+// wantRefused is wantNone by a look that ends the session if the token was replaced.
+func (m manager) wantRefused(what string, token session.Token) {
+	m.tr.act(session.ErrNotFound, m.name+"Load("+what+")", func() error {
+		_, err := m.Load(m.tr.ctx, token)
+		return err
+	})
+}
+
 // wantOwned expects owner to have these sessions, in whatever order.
 func (m manager) wantOwned(owner string, want ...*session.Session) {
 	infos := m.owned(owner)

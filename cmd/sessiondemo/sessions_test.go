@@ -287,7 +287,7 @@ func TestRotation(t *testing.T) {
 				thief := &client{t: t, h: c.h, cookie: old}
 				time.Sleep(9 * time.Second)
 				thief.post("/increment", "").wantCookie(t, keepsCookie)
-				time.Sleep(time.Second)
+				time.Sleep(2 * time.Second)
 				thief.post("/increment", "").wantError(t, 401, "Session expired")
 				c.get("/session").wantJSON(t, 200, anonymous, "")
 				if ids := b.ids(t); len(ids) != 0 {
