@@ -133,7 +133,7 @@ func (m *Manager) End(ctx context.Context, token Token) error {
 	return nil
 }
 
-// EndID ends the session with this public ID, whoever's it is: for administration. What is not there, or is no
+// EndID ends the session with this public ID, whosever it is: for administration. What is not there, or is no
 // ID, is no error. It goes on for up to Options.StoreTimeout if ctx ends meanwhile.
 func (m *Manager) EndID(ctx context.Context, id string) error {
 	if !validID(id) {

@@ -12,7 +12,8 @@ import (
 )
 
 // Commit stores what has gathered, in one round trip, and touches the session if that is due. With nothing to
-// store and no touch due it does nothing. Manager.Handler calls it; call it where there is no Handler.
+// store and no touch due it does nothing. Manager.Handler calls it. Call it where there is no Handler, and in a handler
+// that is to answer an error of it itself, such as ErrTooLarge, or ErrTooManySessions after a Login.
 //
 // ErrNotFound says that the session has ended meanwhile, ErrConflict that a login or rotation was faster:
 // nothing was stored and the session never comes back. Any other error of the store leaves the outcome unknown;
@@ -403,7 +404,7 @@ func (o *Options) checkSize(fields, bytes int) error {
 	return nil
 }
 
-// Destroy ends the session at once, in the store, and has the response take the cookie back. On an error it
+// Destroy ends the session at once, in the store, and makes the response delete the cookie. On an error it
 // may or may not have ended, and the cookie is left alone: tell the user that the logout failed.
 //
 // What is set afterwards makes a new session. It goes on for up to Options.StoreTimeout if ctx ends meanwhile:

@@ -36,7 +36,7 @@ func NewKey[T any](name string) Key[T] { return Key[T]{name} }
 // Name returns the field's name.
 func (k Key[T]) Name() string { return k.name }
 
-// Get returns the value of the field: ErrNoField if it is not there, ErrDecode if it is not a T's.
+// Get returns the value of the field: ErrNoField if it is not there, ErrDecode if it does not hold a T.
 func (k Key[T]) Get(s *Session) (T, error) {
 	text, ok := s.Lookup(k.name)
 	if !ok {
@@ -74,7 +74,7 @@ func (k Key[T]) Set(s *Session, v T) error {
 func (k Key[T]) Delete(s *Session) { s.Delete(k.name) }
 
 // Take reads the field and takes it away, as Session.Take does: of parallel requests exactly one gets the value.
-// It is ErrNoField if there is none, as for the others. A value that is ErrDecode is gone too.
+// The error is ErrNoField if there is none, and for the others. A value that fails with ErrDecode has been removed, too.
 func (k Key[T]) Take(ctx context.Context, s *Session) (T, error) {
 	var zero T
 	text, ok, err := s.Take(ctx, k.name)

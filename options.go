@@ -18,8 +18,8 @@ type Options struct {
 
 	// AbsoluteTimeout is how long a session may live at all, counted from its creation or its last login,
 	// however much it is used. Whole seconds, at least IdleTimeout. If zero, 12 hours, or IdleTimeout if that is
-	// longer. All Managers of a store are to have the same: a longer one holds for the sessions that are there, too, and
-	// the list of their owner's sessions may then miss them. See OWASP ASVS 5.0, 7.3.2.
+	// longer. Give all Managers of a store the same: a longer one applies to sessions that exist already, too, which
+	// may then be missing from their owner's list. See OWASP ASVS 5.0, 7.3.2.
 	AbsoluteTimeout time.Duration
 
 	// RememberIdleTimeout and RememberAbsoluteTimeout stand in for the two above in sessions of which
@@ -30,8 +30,10 @@ type Options struct {
 
 	// RotateInterval is the age at which a token is replaced by a new one, so that a stolen one soon shows: if
 	// the replaced token is presented once its successor has been, somebody has a copy of it, and the session
-	// ends. At least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of the
-	// servers that share the store must agree to within RotateGrace.
+	// ends. Of replaced tokens the last one counts: who comes back with an older one is turned away, and that is an
+	// EventMismatch. Do not present a token for longer than a request, as from a WebSocket: see Session.Alive. At
+	// least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of the servers that share
+	// the store must agree to within RotateGrace.
 	RotateInterval time.Duration
 
 	// RotateGrace is for how long a token that a timed rotation has replaced is still good after its successor
@@ -71,9 +73,9 @@ type Options struct {
 	// If nil, [DefaultErrorHandler].
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
-	// OnEvent is told what happens to sessions, in the goroutine in which it happens. The session waits for it: ctx
-	// does not hold it, see Manager.FromContext, and the hook must not wait for it. If nil, what may need somebody's
-	// attention is logged to slog.Default(), as [LogEvents] does it.
+	// OnEvent is told what happens to sessions, in the goroutine in which it happens. The session is blocked until the
+	// hook returns, so that the hook must neither use it nor wait for it; Manager.FromContext(ctx) does not return
+	// it. If nil, what may need somebody's attention is logged to slog.Default(), as [LogEvents] does it.
 	OnEvent func(ctx context.Context, e Event)
 
 	// Now is the clock. If nil, time.Now. It is there for tests.

@@ -301,9 +301,9 @@ func (s *Session) AuthenticatedAt() time.Time {
 // what this request has set. If owner's sessions are all ended meanwhile, by Manager.RevokeAll for example, the
 // commit fails with ErrConflict and the session is ended too. Past Options.MaxSessions, the owner's oldest
 // sessions are ended, or the commit fails with ErrTooManySessions. That drops the login, with all that was to be stored
-// with it: for another try, call Login and Set again. Where the store does not tell whether a login that it has stored is
-// listed, the commit fails and the session is ended; another commit makes a new one of what this request has set. The
-// session's TTL is what this request has read or set, whatever another has set meanwhile. See OWASP ASVS 5.0, 7.2.4.
+// with it: for another try, call Login and Set again. If the login was stored, and the store does not tell whether it is
+// in the owner's list, the commit fails and the session is ended; another commit makes a new one of what this request has
+// set. The session's TTL is what this request has read or set, whatever another has set meanwhile. See OWASP ASVS 5.0, 7.2.4.
 func (s *Session) Login(owner string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -331,8 +331,8 @@ func (s *Session) forget() {
 // Remember keeps the session by Options.RememberIdleTimeout and RememberAbsoluteTimeout, and its cookie beyond
 // the browser's end, with the next commit: "keep me logged in". It is for a login; called without one, it does
 // not start the absolute timeout over, and if a rotation has just replaced the request's token, the cookie is kept only
-// from the next rotation on. A TTL that SetTTL sets in the same commit holds instead, or that it has set before for a
-// session that is remembered already.
+// from the next rotation on. A TTL from SetTTL takes precedence: one set in the same commit, or, if the session was
+// remembered already, one set before.
 func (s *Session) Remember() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -74,7 +74,8 @@ type Record struct {
 	Fields map[string]string
 
 	// TTL is the record's time to live as it was last set, counted from the last touch. It is not the time
-	// that is left. Whole seconds, at least one.
+	// that is left. Whole seconds, at least one, and as many as a time.Duration holds, 292 years: an end in
+	// nanoseconds since 1970 would overflow.
 	TTL time.Duration
 }
 

@@ -18,7 +18,7 @@ type Pinger interface {
 type Scanner interface {
 	// Scan yields the ID of every live record, in no order, without its being touched. A record that lives
 	// for the whole of the scan is yielded at least once, one that comes or goes meanwhile may be or not, and
-	// an ID may be yielded more than once. An error is yielded last, with an empty ID. A ctx that ends is one;
+	// an ID may be yielded more than once. An error is yielded last, with an empty ID. A ctx that has ended is one;
 	// if it ends during the scan, that may go unnoticed.
 	// The loop may call the backend, to delete what it is given for example.
 	Scan(ctx context.Context) iter.Seq2[string, error]

@@ -67,8 +67,8 @@ type Options struct {
 	MaxRecords int
 
 	// FailWhenFull makes a Create past the cap fail with ErrFull. By default it evicts the record that would
-	// expire first, of all records of the backend, according to the deadlines they have at that time. Without
-	// a cap it changes nothing.
+	// expire first, of all records of the backend, according to the deadlines they have at that time: that may be the
+	// list of a user's sessions, too, which Manager.RevokeAll goes by. Without a cap it changes nothing.
 	FailWhenFull bool
 }
 
