@@ -183,7 +183,7 @@ var optionalCases = []testCase{
 	},
 	{
 		name: "ScanContextEnded",
-		rule: "An error is yielded last, with an empty ID. A ctx that ends is one; if it ends during the scan, that may go unnoticed.",
+		rule: "An error is yielded last, with an empty ID. A ctx that has ended is one; if it ends during the scan, that may go unnoticed.",
 		run: func(t *trial) {
 			s := t.scanner()
 			for range 10 {

@@ -91,7 +91,7 @@ var parallelCases = []testCase{
 	},
 	{
 		name: "SessionLogoutRaces",
-		rule: "Destroy ends the session at once, in the store, and has the response take the cookie back.",
+		rule: "Destroy ends the session at once, in the store, and makes the response delete the cookie.",
 		run: func(t *trial) {
 			m, other := t.managers(session.Options{})
 			for range 10 {
