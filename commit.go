@@ -115,17 +115,13 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	defer cancel()
 	if !s.login {
 		if s.remember && s.meta.owner != "" { // the index has to live as long
-			there := settled
-			if s.m.opts.lifetimeEnd(s.meta).Sub(s.m.opts.Now()) < linkAge {
-				there = prolonged
-			}
-			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left, s.loginLifetime(), there); err != nil {
+			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left, s.loginLifetime(), true); err != nil {
 				return 0, s.loginFailed(ctx, err)
 			}
 		}
 		return s.write(ctx, c)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left, s.loginLifetime(), loggingIn)
+	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left, s.loginLifetime(), false)
 	if err != nil {
 		return 0, s.loginFailed(ctx, err)
 	}
@@ -285,7 +281,7 @@ func (s *Session) create(ctx context.Context) error {
 	if !s.login {
 		return s.insert(ctx, token)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, id, s.left, s.loginLifetime(), loggingIn)
+	l, err := s.m.link(ctx, s.pending.owner, id, s.left, s.loginLifetime(), false)
 	if err != nil {
 		if !refused(err) { // it may be listed
 			s.left = id

@@ -219,12 +219,17 @@ func (x *exchange) header(c cookie) {
 	h := x.ResponseWriter.Header()
 	addVary(h, &x.vary)
 	x.m.writeCookie(h, c)
+	if c.change == keepCookie {
+		return
+	}
 	// A Handler of another Manager outside, should it fail, is to leave the cookie.
-	for outer, ok := x.ResponseWriter.(*exchange); ok && c.change != keepCookie; outer, ok = outer.ResponseWriter.(*exchange) {
-		if outer.before == nil {
-			outer.before = make(http.Header)
+	for w := x.ResponseWriter; w != nil; w = unwrap(w) {
+		if outer, ok := w.(*exchange); ok {
+			if outer.before == nil {
+				outer.before = make(http.Header)
+			}
+			x.m.writeCookie(outer.before, c)
 		}
-		x.m.writeCookie(outer.before, c)
 	}
 }
 

@@ -195,7 +195,10 @@ func decode(text string, into any) (err error) {
 	case *time.Time:
 		*into, err = time.Parse(time.RFC3339Nano, text)
 		return err
-	case encoding.TextUnmarshaler:
+	case interface {
+		encoding.TextMarshaler // else encode has made something else
+		encoding.TextUnmarshaler
+	}:
 		return into.UnmarshalText([]byte(text))
 	}
 	rv := reflect.ValueOf(into).Elem()

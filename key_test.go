@@ -288,3 +288,36 @@ func check[T any](t *testing.T, s *session.Session, k session.Key[T]) {
 		t.Fatalf("%T %v cannot be read back: %v", v, v, err)
 	}
 }
+
+// strength reads text and writes none.
+type strength int
+
+func (l *strength) UnmarshalText(b []byte) error {
+	for i, s := range []string{"low", "high"} {
+		if s == string(b) {
+			*l = strength(i)
+			return nil
+		}
+	}
+	return errors.New("no level")
+}
+
+func TestKeyOfATypeThatOnlyReadsText(t *testing.T) {
+	roundTrip(t, "value", strength(1), "1")
+}
+
+// What a Take that is refused would have taken is still there.
+func TestTakeThatIsRefusedTakesNothing(t *testing.T) {
+	m, ctx := mustNew(t, newSpy(), quiet(session.Options{MaxBytes: 100})), t.Context()
+	s := mustLoad(t, m, mustCreate(t, m, nil).Token())
+	s.Set("flash", "saved")
+	s.Set("big", strings.Repeat("x", 1000))
+	if _, ok, err := s.Take(ctx, "flash"); !errors.Is(err, session.ErrTooLarge) || ok {
+		t.Fatalf("Take = %v, %v, want ErrTooLarge", ok, err)
+	}
+	s.Delete("big")
+	mustCommit(t, s)
+	if got := mustPeek(t, m, s).Get("flash"); got != "saved" {
+		t.Errorf("flash = %q, want saved", got)
+	}
+}

@@ -50,16 +50,17 @@ type Options struct {
 	RefuseLogin bool
 
 	// TouchInterval is how often, at the most, reading a session starts its idle timeout over in the store. A
-	// session never outlives its idle timeout, but may end up to one interval early. At most half of
-	// IdleTimeout. If zero, a thirtieth of the session's time to live, and at most one minute. If negative,
-	// every read does, in the same round trip.
+	// session never outlives its idle timeout, but may end up to one interval early, and a second, since times in
+	// records are whole seconds. At most half of IdleTimeout. If zero, a thirtieth of the session's time to live, and
+	// at most one minute. If negative, every read does, in the same round trip.
 	TouchInterval time.Duration
 
 	// StoreTimeout is the deadline of a commit, which does not end with the request's context: a client that
 	// goes away does not undo what was done. If zero, 5 seconds.
 	StoreTimeout time.Duration
 
-	// MaxFields is how many fields the application may keep in a session. If zero, 64.
+	// MaxFields is how many fields the application may keep in a session. If zero, 64. It and MaxBytes are held against
+	// the session as the request has read it: requests that add fields at the same time may pass them together.
 	MaxFields int
 
 	// MaxBytes is how long the names and values of those fields may be together, in bytes. If zero, 64 KiB.

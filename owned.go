@@ -9,7 +9,7 @@ func (m *Manager) Sessions(ctx context.Context, owner string) ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	infos, dead, err := m.inspect(ctx, ix)
+	infos, dead, _, err := m.inspect(ctx, ix)
 	if err != nil {
 		return nil, err
 	}

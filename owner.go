@@ -97,10 +97,11 @@ type link struct {
 const maxBlocked = 10
 
 // link enters a session into the index of the owner who logs in, after making room for it if there is a limit. An entry
-// that this login has left behind takes room only if it lives.
-func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration, there linking) (link, error) {
+// that this login has left behind takes room only if it lives. there says that it is no login: the session is its
+// owner's already, and its index is to live as long as it.
+func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime time.Duration, there bool) (link, error) {
 	l := link{key: ownerKey(owner), id: id, value: newEntry(m.opts.Now())}
-	if there == settled {
+	if there {
 		l.value = done + l.value
 	}
 	seconds := int64(lifetime / time.Second)
@@ -111,7 +112,7 @@ func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime tim
 			Touch: true,
 		}
 		var surplus index
-		if m.opts.MaxSessions > 0 && there == loggingIn {
+		if m.opts.MaxSessions > 0 && !there {
 			var err error
 			if surplus, err = m.surplus(ctx, owner, id, left); err != nil {
 				return l, err
@@ -202,10 +203,11 @@ func (m *Manager) surplus(ctx context.Context, owner, id, left string) (index, e
 	if len(all) < m.opts.MaxSessions {
 		return ix, nil
 	}
-	infos, dead, err := m.inspect(ctx, index{owner: owner, entries: all})
+	infos, dead, past, err := m.inspect(ctx, index{owner: owner, entries: all})
 	if err != nil {
 		return ix, err
 	}
+	dead = append(dead, past...)
 	over := len(all) - len(dead) + 1 - m.opts.MaxSessions
 	if over <= 0 {
 		return ix, nil
@@ -231,15 +233,6 @@ func (m *Manager) surplus(ctx context.Context, owner, id, left string) (index, e
 
 // done marks the entry of a login that is not under way any more.
 const done = "+"
-
-// linking says why a session is entered into its owner's index.
-type linking int
-
-const (
-	loggingIn linking = iota
-	prolonged         // it is there already, and its index is to live as long as it; it may be over before it is written
-	settled           // the same, and it has some time left
-)
 
 // confirm reports whether the session is still linked, once it has been written, and marks its entry. It need not be
 // this login's: a parallel one of the same session, which loses, may have linked it again.
@@ -300,8 +293,9 @@ func (s *Session) loginFailed(ctx context.Context, err error) error {
 }
 
 // inspect reads the sessions that an index names. It returns the live ones, the oldest login first, and the IDs
-// of those that are dead; neither holds a login that may be under way.
-func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead []string, err error) {
+// of those that are dead, and of those that are just past their lifetime: by another machine's clock these may live, or
+// Remember may be about to prolong them, and so they stay listed. None of the three holds a login that may be under way.
+func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead, past []string, err error) {
 	var mu sync.Mutex
 	now := m.opts.Now()
 	err = parallel(maps.All(ix.entries), func(id, value string) error {
@@ -315,6 +309,8 @@ func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead []s
 		switch {
 		case err == nil && v == live && mt.owner == ix.owner:
 			infos = append(infos, m.info(id, mt, rec))
+		case err == nil && v == expired && now.Sub(m.opts.lifetimeEnd(mt)) < linkAge:
+			past = append(past, id)
 		case v != unreadable && !fresh(now, value):
 			dead = append(dead, id)
 		}
@@ -324,7 +320,7 @@ func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead []s
 	slices.SortFunc(infos, func(a, b Info) int {
 		return cmp.Or(a.AuthenticatedAt.Compare(b.AuthenticatedAt), cmp.Compare(entry(a), entry(b)), cmp.Compare(a.ID, b.ID))
 	})
-	return infos, dead, err
+	return infos, dead, past, err
 }
 
 // fresh reports whether the login that made an entry may still be under way, by this or another machine's clock.
@@ -455,7 +451,7 @@ func (m *Manager) prune(ctx context.Context, owner string) {
 		}
 		return
 	}
-	_, dead, _ := m.inspect(ctx, ix) // the hook has been told; each that is dead was found to be by itself
+	_, dead, _, _ := m.inspect(ctx, ix) // the hook has been told; each that is dead was found to be by itself
 	_ = m.unlinkDead(ctx, ix, dead)
 }
 

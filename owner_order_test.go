@@ -230,3 +230,49 @@ func TestOldestFirstWithinASecond(t *testing.T) {
 		})
 	}
 }
+
+// A machine whose clock is ahead takes a session for one that is over, lists the owner's, and leaves it listed.
+func TestClockAheadUnlistsNoLiveSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := memory.New(nil)
+		opts := session.Options{IdleTimeout: time.Hour, AbsoluteTimeout: time.Hour}
+		m := mustNew(t, mem, quiet(opts))
+		opts.Now = func() time.Time { return time.Now().Add(20 * time.Second) }
+		ahead := mustNew(t, mem, quiet(opts))
+		s := login(t, m, "andrew")
+		time.Sleep(59 * time.Minute)
+		if _, err := m.Touch(t.Context(), s.Token()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(45 * time.Second)
+		listed(t, ahead, "andrew")
+		if !alive(t, m, s) {
+			t.Fatal("the session has ended")
+		}
+		n, err := m.RevokeAll(t.Context(), "andrew")
+		if alive(t, m, s) {
+			t.Errorf("RevokeAll = %d, %v, and the session lives", n, err)
+		}
+	})
+}
+
+// A session that is over takes no room, though it stays listed for a while.
+func TestSessionThatIsOverTakesNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := session.Options{IdleTimeout: time.Hour, AbsoluteTimeout: time.Hour, MaxSessions: 1, RefuseLogin: true}
+		mem := memory.New(nil)
+		s := login(t, mustNew(t, mem, quiet(o)), "andrew")
+		time.Sleep(59 * time.Minute)
+		m := mustNew(t, mem, quiet(o))
+		if _, err := m.Touch(t.Context(), s.Token()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tryLogin(m, "andrew"); !errors.Is(err, session.ErrTooManySessions) {
+			t.Errorf("Login beside a live session = %v, want ErrTooManySessions", err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := tryLogin(m, "andrew"); err != nil {
+			t.Errorf("Login after its end = %v", err)
+		}
+	})
+}

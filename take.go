@@ -40,7 +40,9 @@ func (s *Session) Take(ctx context.Context, name string) (value string, ok bool,
 		// Nobody else can see this value: it was set here, and is not stored yet.
 		delete(s.fields, name)
 		s.markDirty(name)
-		_, err = s.commit(ctx, "", 0)
+		if _, err = s.commit(ctx, "", 0); misused(err) {
+			s.put(name, value) // nothing was written: it is there as before
+		}
 		return value, err == nil, err
 	}
 	return s.take(ctx, name)

@@ -86,18 +86,22 @@ func (x *exchange) CloseNotify() <-chan bool {
 
 // mayHijack reports whether w, or a writer below, knows how to give its connection away.
 func mayHijack(w http.ResponseWriter) bool {
-	for {
+	for ; w != nil; w = unwrap(w) {
 		if _, ours := w.(*exchange); !ours {
 			if _, ok := w.(http.Hijacker); ok {
 				return true
 			}
 		}
-		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return false
-		}
-		w = u.Unwrap()
 	}
+	return false
+}
+
+// unwrap returns the response writer inside of w, as http.ResponseController finds it, or nil.
+func unwrap(w http.ResponseWriter) http.ResponseWriter {
+	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
+		return u.Unwrap()
+	}
+	return nil
 }
 
 // Header returns the response's header; once the error handler has answered, one that nobody sends.
