@@ -43,10 +43,11 @@
 //
 // # Batching
 //
-// Calls go out one by one while few are under way: no more than twice GOMAXPROCS, or than 30 000 a second take, which is
-// more the farther away the server is. While there are more, those that arrive wait for the next of them to come back,
-// and go together in one pipeline: up to 64, and up to half of all that wait or are under way, so that the server works
-// on one half while this process works on the other. A read so takes both of them about half the time. What differs:
+// Calls go out one by one while few are under way: at most twice GOMAXPROCS of them at a time or, if that is more,
+// as many as a rate of 30 000 calls a second keeps under way, which grows with the round-trip time. While there are
+// more, those that arrive wait for the next of them to come back, and go together in one pipeline: up to 64, and up to
+// half of all that wait or are under way, so that the server works on one half while this process works on the other.
+// A read so takes both of them about half the time. What differs:
 //
 //   - A hook of the client, for traces and metrics, sees such a pipeline in place of its commands, with the values of
 //     the context of the first call in it.

@@ -204,6 +204,6 @@ func (b *Backend) Ping(ctx context.Context) error {
 
 // fail returns the error of a call that has failed.
 func fail(ctx context.Context, op string, err error) error {
-	var reply redis.Error
-	return redishash.Fail(ctx, op, err, errors.As(err, &reply))
+	reply, _ := errors.AsType[redis.Error](err)
+	return redishash.Fail(ctx, op, err, reply)
 }

@@ -102,6 +102,11 @@ func TestWithoutDeadline(t *testing.T) {
 	redissuite.WithoutDeadline(t, open)
 }
 
+func TestDurableDeadline(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.DurableDeadline(t, open)
+}
+
 func TestSuiteLeastPrivilege(t *testing.T) { redissuite.LeastPrivilege(t, open, redissuite.NoMore) }
 
 func TestConformanceLeastPrivilege(t *testing.T) {

@@ -33,9 +33,13 @@ func (u uncached) Fresh() backend.Backend { return nil }
 // loadCached is Load with the local cache. Only what makes a record is taken from it: whether there is none, or
 // one that cannot be read, the server says.
 func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, error) {
-	result := doCache(bound(ctx), b.client, b.prefix+id, b.localCache)
+	in := b.generations.current()
+	result := doCache(bound(ctx), b.client, in.command, b.prefix+id, b.localCache)
 	hash, err := result.AsStrMap()
-	if err != nil || result.IsCacheHit() && result.CachePTTL() <= 0 {
+	if err != nil && ctx.Err() != nil {
+		in.late.Store(true) // the client may take the reply, when it comes, for one that is asked for later
+	}
+	if err != nil || result.IsCacheHit() && (result.CachePTTL() <= 0 || !b.generations.trusts(in)) {
 		// Either it has failed, or it joined a read that another call had sent, and whose reply was late: what that
 		// read found may be older than the cache may be.
 		return b.load(ctx, id)
@@ -47,8 +51,8 @@ func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, er
 	return rec, err
 }
 
-// cachedTimeout is how long a read through the cache is tried where ctx has no deadline.
-const cachedTimeout = 5 * time.Second
+// defaultTimeout is how long what the client would try for ever is tried where ctx has no deadline.
+const defaultTimeout = 5 * time.Second
 
 // pingCache asks whether the server lets this user do what the local cache needs. Without it the client says nothing:
 // it caches what the server does not tell it of, or nothing at all.
@@ -60,7 +64,7 @@ func (b *Backend) pingCache(ctx context.Context, key string) error {
 	if answered(err) != nil { // a client without a cache is told that it has none
 		return fail(ctx, opPing+": CLIENT CACHING", err)
 	}
-	if err := doCache(ctx, b.client, key, time.Millisecond).Error(); err != nil { // and anew with every Ping
+	if err := doCache(ctx, b.client, "HGETALL", key, time.Millisecond).Error(); err != nil { // and anew with every Ping
 		return fail(ctx, opPing+": MULTI, PTTL, HGETALL and EXEC for the local cache", err)
 	}
 	return nil
@@ -75,10 +79,10 @@ type bounded struct {
 	deadline time.Time
 }
 
-// Deadline returns the same at every call: cachedTimeout after the first. A client that has the record in its cache
+// Deadline returns the same at every call: defaultTimeout after the first. A client that has the record in its cache
 // never calls it; one that has asked the server in vain does before it asks again.
 func (b *bounded) Deadline() (time.Time, bool) {
-	b.once.Do(func() { b.deadline = time.Now().Add(cachedTimeout) })
+	b.once.Do(func() { b.deadline = time.Now().Add(defaultTimeout) })
 	return b.deadline, true
 }
 

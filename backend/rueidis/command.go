@@ -64,10 +64,11 @@ func newReads(client rueidisclient.Client) *batch.Queue[read] {
 	return batch.New(4*runtime.GOMAXPROCS(0), alone, together)
 }
 
-// doCache is do for HGETALL through the client's cache. What the builder's Hgetall makes is marked, with Cache too, so
-// this converts one that is not. The client sends either again as long as ctx allows it.
-func doCache(ctx context.Context, client rueidisclient.Client, key string, ttl time.Duration) rueidisclient.RedisResult {
-	read := client.B().Arbitrary("HGETALL").Keys(key).Build()
+// doCache is do through the client's cache, for HGETALL in any spelling. What the builder's Hgetall makes is marked,
+// with Cache too, so this converts one that is not. The client sends either again as long as ctx allows it.
+func doCache(ctx context.Context, client rueidisclient.Client, command, key string,
+	ttl time.Duration) rueidisclient.RedisResult {
+	read := client.B().Arbitrary(command).Keys(key).Build()
 	return client.DoCache(ctx, rueidisclient.Cacheable(read), ttl)
 }
 
@@ -99,6 +100,6 @@ func evalCommand(client rueidisclient.Client, call *redishash.Call) rueidisclien
 }
 
 func isNoScript(err error) bool {
-	reply, ok := rueidisclient.IsRedisErr(err)
+	reply, ok := asReply(err)
 	return ok && reply.IsNoScript()
 }

@@ -45,12 +45,13 @@
 //
 // # Batching
 //
-// Reads are given to the client one by one while few are under way: no more than four times GOMAXPROCS, or than 30 000 a
-// second take, which is more the farther away the server is. While there are more, those that arrive wait for the next
-// of them to come back, and are given to it together in one DoMulti: up to 64, and up to half of all that wait or are
-// under way, so that the server works on one half while this process works on the other. rueidis pipelines all it is
-// given, but not so many at a time: together, reads cost up to a fifth less. A read that waits ends with its context. A
-// wrapper of the client, for traces and metrics, sees a DoMulti with the values of the context of the first read in it.
+// Reads are given to the client one by one while few are under way: at most four times GOMAXPROCS of them at a time
+// or, if that is more, as many as a rate of 30 000 reads a second keeps under way, which grows with the round-trip
+// time. While there are more, those that arrive wait for the next of them to come back, and are given to it together
+// in one DoMulti: up to 64, and up to half of all that wait or are under way, so that the server works on one half
+// while this process works on the other. rueidis pipelines all it is given, but not so many at a time: together, reads
+// cost up to a fifth less. A read that waits ends with its context. A wrapper of the client, for traces and metrics,
+// sees a DoMulti with the values of the context of the first read in it.
 //
 // Writes are given to the client one by one, and so are the reads of a cluster, which has several servers, those through
 // the local cache, and all if [Options.DisableBatching] is set.
@@ -92,8 +93,8 @@
 //
 // Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too,
 // unless [Options.WaitReplicas] is set. Then Create, Delete and every durable Apply are followed by WAIT on the same
-// connection, and backend.ErrNotReplicated says that a change was made which too few replicas have. The user
-// needs +wait.
+// connection, and backend.ErrNotReplicated says that a change was made which too few replicas have. Without a deadline,
+// they end five seconds after [Options.WaitTimeout] at the latest. The user needs +wait.
 //
 // # Local cache
 //

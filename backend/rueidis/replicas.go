@@ -32,6 +32,11 @@ func (b *Backend) write(ctx context.Context, op string, call *redishash.Call, du
 // server redirects it or because again says so, and none that may have run.
 func (b *Backend) durably(ctx context.Context, op string, build func(rueidisclient.Client) rueidisclient.Completed,
 	again func(error) bool) (rueidisclient.RedisResult, error) {
+	if _, ok := ctx.Deadline(); !ok { // the client has none for a command that waits, as WAIT does
+		timeout, cancel := context.WithTimeout(ctx, b.waitTimeout+defaultTimeout)
+		defer cancel()
+		ctx = undated{timeout}
+	}
 	node, asking := b.client, false
 	for sent := 1; ; sent++ {
 		written, acked := b.writeAndWait(ctx, node, build(node), asking)
@@ -55,7 +60,7 @@ func (b *Backend) durably(ctx context.Context, op string, build func(rueidisclie
 // does not know the node.
 func (b *Backend) redirect(err error) (node rueidisclient.Client, asking, redirected bool) {
 	node = b.client
-	reply, ok := rueidisclient.IsRedisErr(err)
+	reply, ok := asReply(err)
 	if !ok {
 		return node, false, false
 	}
@@ -72,18 +77,55 @@ func (b *Backend) redirect(err error) (node rueidisclient.Client, asking, redire
 	return node, false, true
 }
 
+// undated is a context that does not say when it ends. The client looks at nothing else but the deadline of one that
+// says so, and would not see that the caller has cancelled it.
+type undated struct{ context.Context }
+
+func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
+
 // writeAndWait sends a command and WAIT on one connection.
-func (b *Backend) writeAndWait(ctx context.Context, node rueidisclient.Client, write rueidisclient.Completed, asking bool) (
-	written, acked rueidisclient.RedisResult) {
-	conn, release := node.Dedicate()
-	defer release()
-	wait := node.B().Wait().Numreplicas(int64(b.replicas)).Timeout(redishash.Milliseconds(b.waitTimeout)).Build()
-	if asking {
-		results := conn.DoMulti(ctx, node.B().Asking().Build(), write, wait)
-		return results[1], results[2]
+func (b *Backend) writeAndWait(ctx context.Context, node rueidisclient.Client, write rueidisclient.Completed,
+	asking bool) (written, acked rueidisclient.RedisResult) {
+	conn, err := dedicate(ctx, node)
+	if err != nil {
+		failed := rueidisclient.NewErrorResult(err)
+		return failed, failed
 	}
-	results := conn.DoMulti(ctx, write, wait)
-	return results[0], results[1]
+	// The client cleans a connection that is given back, and waits for replies to that, whatever ctx says.
+	defer func() { go conn.release() }()
+	commands := make([]rueidisclient.Completed, 0, 3)
+	if asking {
+		commands = append(commands, node.B().Asking().Build())
+	}
+	wait := node.B().Wait().Numreplicas(int64(b.replicas)).Timeout(redishash.Milliseconds(b.waitTimeout)).Build()
+	results := conn.DoMulti(ctx, append(commands, write, wait)...)
+	return results[len(results)-2], results[len(results)-1]
+}
+
+// dedicated is a connection that nobody else uses until it is released.
+type dedicated struct {
+	rueidisclient.DedicatedClient
+	release func()
+}
+
+// dedicate returns a connection of the client's, or the error of ctx if that ends first: the client does not look at
+// it while it waits for a connection of its pool, or makes one.
+func dedicate(ctx context.Context, client rueidisclient.Client) (dedicated, error) {
+	found := make(chan dedicated)
+	go func() {
+		conn, release := client.Dedicate()
+		select {
+		case found <- dedicated{conn, release}:
+		case <-ctx.Done():
+			release()
+		}
+	}()
+	select {
+	case d := <-found:
+		return d, nil
+	case <-ctx.Done():
+		return dedicated{}, ctx.Err()
+	}
 }
 
 // pause gives the client time to see where a slot has moved to, and reports whether ctx has not ended.

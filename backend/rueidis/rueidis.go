@@ -3,6 +3,7 @@ package rueidis
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ type Backend struct {
 	prefix      string
 	localCache  time.Duration
 	own         *own               // nil without a local cache
+	generations *generations       // nil without a local cache
 	reads       *batch.Queue[read] // nil if each read goes by itself
 	replicas    int
 	waitTimeout time.Duration
@@ -92,7 +94,7 @@ func New(client rueidisclient.Client, opts *Options) *Backend {
 		b.reads = newReads(client)
 	}
 	if b.localCache > 0 {
-		b.own = newOwn(b.localCache)
+		b.own, b.generations = newOwn(b.localCache), newGenerations(b.localCache)
 	}
 	return b
 }
@@ -222,7 +224,7 @@ func (b *Backend) Ping(ctx context.Context) error {
 
 // answered returns err unless it is a reply of the server to a command that this user may run.
 func answered(err error) error {
-	if reply, ok := rueidisclient.IsRedisErr(err); ok && !strings.HasPrefix(reply.Error(), "NOPERM") {
+	if reply, ok := asReply(err); ok && !strings.HasPrefix(reply.Error(), "NOPERM") {
 		return nil
 	}
 	return err
@@ -230,6 +232,14 @@ func answered(err error) error {
 
 // fail returns the error of a call that has failed.
 func fail(ctx context.Context, op string, err error) error {
-	_, reply := rueidisclient.IsRedisErr(err)
-	return redishash.Fail(ctx, op, err, reply)
+	if reply, ok := asReply(err); ok {
+		return redishash.Fail(ctx, op, err, reply)
+	}
+	return redishash.Fail(ctx, op, err, nil)
+}
+
+// asReply returns the server's error reply in err's chain, which a wrapper of the client may have made longer.
+func asReply(err error) (*rueidisclient.RedisError, bool) {
+	reply, ok := errors.AsType[*rueidisclient.RedisError](err)
+	return reply, ok && reply != rueidisclient.Nil
 }

@@ -79,6 +79,11 @@ func TestWithoutDeadline(t *testing.T) {
 	redissuite.WithoutDeadline(t, open)
 }
 
+func TestDurableDeadline(t *testing.T) {
+	t.Parallel() // it mostly waits
+	redissuite.DurableDeadline(t, open)
+}
+
 // tracking is what a client with a cache needs.
 func tracking(version int, cluster bool) []string {
 	if cluster && version >= 8 {

@@ -14,12 +14,13 @@ import (
 )
 
 // Fail returns the error of a call that has failed with err: the contract's own if the server refused the call,
-// and else one that says what was tried, op, and wraps err. Reply says that err is an error reply of the server.
+// and else one that says what was tried, op, and wraps err. Reply is the server's error reply in err's chain, or nil:
+// a hook of the client may have put text of its own around it.
 //
 // No text holds arguments of a command. Where ctx has ended, the error wraps its error, too.
-func Fail(ctx context.Context, op string, err error, reply bool) error {
-	if reply {
-		if refusal := refusal(op, err); refusal != nil {
+func Fail(ctx context.Context, op string, err, reply error) error {
+	if reply != nil {
+		if refusal := refusal(op, err, reply); refusal != nil {
 			return refusal
 		}
 	} else if ended := ended(ctx, err); ended != nil && !errors.Is(err, ended) {
@@ -28,10 +29,10 @@ func Fail(ctx context.Context, op string, err error, reply bool) error {
 	return &failure{op, err}
 }
 
-// refusal returns the contract's error for an error reply, or nil if it has none. An error keeps the code that
+// refusal returns the contract's error for an error reply, or nil if it has none. An error reply keeps the code that
 // it begins with when a script passes it on, but Redis before 7 puts text before it, and miniredis drops it.
-func refusal(op string, err error) error {
-	text := strings.TrimPrefix(err.Error(), "ERR ")
+func refusal(op string, err, reply error) error {
+	text := strings.TrimPrefix(reply.Error(), "ERR ")
 	switch code, _, _ := strings.Cut(text, " "); code {
 	case "SESSION_NOT_FOUND":
 		return backend.ErrNotFound

@@ -68,7 +68,7 @@ func TestFailReply(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cause := errors.New(tt.reply)
-			err := redishash.Fail(t.Context(), "op", cause, true)
+			err := redishash.Fail(t.Context(), "op", cause, cause)
 			for _, sentinel := range sentinels {
 				if errors.Is(err, sentinel) != (sentinel == tt.want) {
 					t.Errorf("errors.Is(%v, %v) = %v", err, sentinel, sentinel != tt.want)
@@ -84,10 +84,35 @@ func TestFailReply(t *testing.T) {
 	}
 }
 
+// What a hook of the client puts around a reply neither hides a refusal nor makes one.
+func TestFailLooksAtTheReplyAlone(t *testing.T) {
+	for _, tt := range []struct {
+		reply, wrap string
+		want        error
+	}{
+		{reply: "SESSION_EXISTS x", wrap: "redis evalsha: %w", want: backend.ErrExists},
+		{reply: "ERR SESSION_CONFLICT x", wrap: "redis evalsha: %w", want: backend.ErrConflict},
+		{reply: "WRONGTYPE x", wrap: "redis hgetall: %w", want: backend.ErrUnreadable},
+		{reply: "OOM x", wrap: "SESSION_NOT_FOUND %w"},
+		{reply: "OOM x", wrap: "WRONGTYPE %w"},
+	} {
+		reply := errors.New(tt.reply)
+		err := redishash.Fail(t.Context(), "op", fmt.Errorf(tt.wrap, reply), reply)
+		for _, sentinel := range sentinels {
+			if errors.Is(err, sentinel) != (sentinel == tt.want) {
+				t.Errorf("errors.Is(%v, %v) = %v", err, sentinel, sentinel != tt.want)
+			}
+		}
+		if (tt.want == nil || tt.want == backend.ErrUnreadable) && !errors.Is(err, reply) {
+			t.Errorf("%v does not wrap the reply", err)
+		}
+	}
+}
+
 // A store that says nothing is never taken for one that says no.
 func TestFailWithoutReplyIsNoRefusal(t *testing.T) {
 	for _, text := range []string{"SESSION_NOT_FOUND no such record", "WRONGTYPE x"} {
-		err := redishash.Fail(t.Context(), "op", errors.New(text), false)
+		err := redishash.Fail(t.Context(), "op", errors.New(text), nil)
 		for _, sentinel := range sentinels {
 			if errors.Is(err, sentinel) {
 				t.Errorf("errors.Is(%v, %v) = true", err, sentinel)
@@ -102,11 +127,12 @@ func TestFailSaysThatContextEnded(t *testing.T) {
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
 	timeout := &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}
+	full := errors.New("OOM x")
 	for _, tt := range []struct {
 		name  string
 		ctx   context.Context
 		err   error
-		reply bool
+		reply error
 		want  error // beside err
 		text  string
 	}{
@@ -118,7 +144,7 @@ func TestFailSaysThatContextEnded(t *testing.T) {
 		{name: "said already", ctx: canceled, err: context.Canceled, want: context.Canceled, text: "op: context canceled"},
 		{name: "not ended", ctx: t.Context(), err: io.EOF, text: "op: EOF"},
 		{name: "not ended, timeout", ctx: t.Context(), err: timeout, text: "op: read: i/o timeout"},
-		{name: "no cause", ctx: canceled, err: errors.New("OOM x"), reply: true, text: "op: OOM x"},
+		{name: "no cause", ctx: canceled, err: full, reply: full, text: "op: OOM x"},
 		{
 			name: "the connection's deadline passed first", ctx: justLate{t.Context()}, err: timeout,
 			want: context.DeadlineExceeded, text: "op: context deadline exceeded: read: i/o timeout",
@@ -154,7 +180,8 @@ func FuzzFailReply(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		err := redishash.Fail(t.Context(), "op", errors.New(text), true)
+		reply := errors.New(text)
+		err := redishash.Fail(t.Context(), "op", reply, reply)
 		if err == nil {
 			t.Fatalf("Fail(%q) = nil", text)
 		}
