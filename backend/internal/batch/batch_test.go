@@ -405,24 +405,27 @@ func TestManyCalls(t *testing.T) {
 			cs[i].double = 2 * cs[i].n
 		}
 	})
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			for range 500 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(int(time.Millisecond))))
-				n := rand.Int()
-				got, err := q.Do(ctx, call{n: n})
-				switch {
-				case err == nil && got != (call{n, 2 * n}):
-					t.Errorf("Do(%d) = %v", n, got)
-				case err != nil && !errors.Is(err, ctx.Err()):
-					t.Errorf("Do(%d) = %v, want %v", n, err, ctx.Err())
+	const most = 20 // rounds: on a busy machine calls may come one after the other, and a slow one makes lanes for all
+	for round := 0; round == 0 || together.Load() == 0 && round < most; round++ {
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				for range 500 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(int(time.Millisecond))))
+					n := rand.Int()
+					got, err := q.Do(ctx, call{n: n})
+					switch {
+					case err == nil && got != (call{n, 2 * n}):
+						t.Errorf("Do(%d) = %v", n, got)
+					case err != nil && !errors.Is(err, ctx.Err()):
+						t.Errorf("Do(%d) = %v, want %v", n, err, ctx.Err())
+					}
+					cancel()
 				}
-				cancel()
-			}
-		})
+			})
+		}
+		wg.Wait()
 	}
-	wg.Wait()
 	if together.Load() == 0 {
 		t.Error("no calls went together")
 	}
