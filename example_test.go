@@ -90,7 +90,7 @@ func Example_unitTest() {
 	if err := s.Commit(r.Context()); err != nil {
 		log.Fatal(err)
 	}
-	r.AddCookie(&http.Cookie{Name: "__Host-sid", Value: s.Token().Reveal()})
+	sessions.AddCookie(r, s)
 
 	w := httptest.NewRecorder()
 	sessions.Handler(profile).ServeHTTP(w, r)

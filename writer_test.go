@@ -3,6 +3,7 @@ package session_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,8 +107,44 @@ func serverFor(t *testing.T, h http.Handler, http2 bool) *httptest.Server {
 		srv.Start()
 	}
 	srv.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	t.Cleanup(srv.Close)
+	open := countOpen(srv.Client().Transport.(*http.Transport))
+	t.Cleanup(func() {
+		srv.Close()
+		// The client closes its connections by and by, and draws random numbers for it, which other tests set.
+		for deadline := time.Now().Add(10 * time.Second); open.Load() > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d connections of the client are open", open.Load())
+			}
+		}
+	})
 	return srv
+}
+
+// countOpen counts the connections of a client.
+func countOpen(tr *http.Transport) *atomic.Int64 {
+	open, dial := new(atomic.Int64), tr.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		open.Add(1)
+		return countedConn{conn, sync.OnceFunc(func() { open.Add(-1) })}, nil
+	}
+	return open
+}
+
+type countedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c countedConn) Close() error {
+	defer c.closed()
+	return c.Conn.Close()
 }
 
 // fetch gets / and reads the whole body.
