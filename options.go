@@ -33,7 +33,7 @@ type Options struct {
 	// ends. Of replaced tokens the last one counts: who comes back with an older one is turned away, and that is an
 	// EventMismatch. Do not present a token for longer than a request, as from a WebSocket: see Session.Alive. At
 	// least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of the servers that share
-	// the store must agree to within RotateGrace.
+	// the store must agree much better than within RotateGrace, which is shorter by as much as they differ.
 	RotateInterval time.Duration
 
 	// RotateGrace is for how long a token that a timed rotation has replaced is still good after its successor
