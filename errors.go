@@ -30,7 +30,9 @@ var (
 	ErrUnreadable = backend.ErrUnreadable
 
 	// ErrNotReplicated says that the change was made, but that too few replicas of the store have it yet: a
-	// failover may undo it. Only backends that were set up to wait for replicas return it.
+	// failover may undo it. Only backends that were set up to wait for replicas return it. Session.Destroy and
+	// Manager.EndID wait again at another try; what ends a session by its token or its owner finds none then, and
+	// says so whether or not the replicas have it by now.
 	ErrNotReplicated = backend.ErrNotReplicated
 )
 

@@ -157,7 +157,7 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backen
 	return redishash.Sums(opApply, counters, sums)
 }
 
-// Delete implements [backend.Backend] with one DEL.
+// Delete implements [backend.Backend] with one DEL, or with one EVALSHA where it waits for replicas.
 //
 // That is sent once, too. A DEL that was run and is sent again may find another record by then: an ID that is
 // not random, of an index for example, can be created anew as soon as the first DEL has run.
@@ -165,12 +165,11 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	del := func() command[any] { return newAny(ctx, "del", b.prefix+id) }
 	if b.replicas > 0 {
-		_, err := durably(ctx, b, opDelete, b.prefix+id, del, func(error) bool { return false })
+		_, err := write(ctx, b, opDelete, true, redishash.Delete(b.prefix+id), newAny)
 		return err
 	}
-	if _, err := do(ctx, b.to, b.prefix+id, del()); err != nil {
+	if _, err := do(ctx, b.to, b.prefix+id, newAny(ctx, "del", b.prefix+id)); err != nil {
 		return fail(ctx, opDelete, err)
 	}
 	return nil

@@ -167,7 +167,7 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backen
 	return redishash.Sums(opApply, counters, sums)
 }
 
-// Delete implements [backend.Backend] with one DEL.
+// Delete implements [backend.Backend] with one DEL, or with one EVALSHA where it waits for replicas.
 //
 // That is sent once, too. A DEL that was run and is sent again may find another record by then: an ID that is
 // not random, of an index for example, can be created anew as soon as the first DEL has run.
@@ -182,9 +182,8 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 		}
 		return nil
 	}
-	result, unreplicated := b.durably(ctx, opDelete, func(c rueidisclient.Client) rueidisclient.Completed {
-		return c.B().Arbitrary("DEL").Keys(b.prefix + id).Build()
-	}, func(error) bool { return false })
+	call := redishash.Delete(b.prefix + id)
+	result, unreplicated := b.write(ctx, opDelete, &call, true)
 	if err := result.Error(); err != nil {
 		return fail(ctx, opDelete, err)
 	}

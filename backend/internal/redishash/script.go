@@ -22,6 +22,9 @@ var (
 	//go:embed apply.lua
 	applySource string
 
+	//go:embed delete.lua
+	deleteSource string
+
 	//go:embed probe.lua
 	probeSource string
 )
@@ -30,6 +33,7 @@ var (
 const (
 	createSHA1 = "93747061966e036422d6b8f43c35f6d99090a219"
 	applySHA1  = "4a60503db8ed1b77f4c52c2164f7f1829e5e14e5"
+	deleteSHA1 = "75abcf2d180359d0afd221557bbcf58ccae57935"
 	probeSHA1  = "e4e0bc0a22aa342445d37b0ec44c6ffabc46ff92"
 )
 
@@ -146,6 +150,10 @@ func reply(p *backend.Patch) byte {
 	}
 	return '-'
 }
+
+// Delete returns the call that deletes a record, or what else is under the key, for a client that then asks WAIT. It
+// replies with an empty array.
+func Delete(key string) Call { return Call{Script: Script{deleteSource, deleteSHA1}, Key: key} }
 
 // Probe returns the call that finds out which commands the server refuses, for a backend whose keys begin with
 // prefix. It writes nothing. Its reply is for [Refused].

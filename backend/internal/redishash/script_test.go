@@ -23,6 +23,7 @@ func TestSHA1(t *testing.T) {
 		"apply.lua":  redishash.Apply("k", &patch, nil),
 		"touch.lua":  redishash.Apply("k", &byToken, nil),
 		"change.lua": redishash.Apply("k", &byEpoch, nil),
+		"delete.lua": redishash.Delete("k"),
 		"probe.lua":  redishash.Probe("p:"),
 	} {
 		sum := sha1.Sum([]byte(call.Source))

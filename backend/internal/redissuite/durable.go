@@ -20,6 +20,7 @@ func Durable(t *testing.T, open Open) {
 		patient := open(t, c)
 		c.WaitTimeout = 50 * time.Millisecond
 		durableWrites(t, patient, open(t, c), replica)
+		againWrites(t, open(t, c), master, replica)
 	})
 	t.Run("cluster", func(t *testing.T) {
 		cluster := redistest.SharedCluster(t)
@@ -108,6 +109,25 @@ func durableWrites(t *testing.T, b, impatient backend.Backend, replica *redistes
 	}
 	if _, err := impatient.Apply(ctx, "absent", backend.Patch{Remove: true, Durable: true}); !errors.Is(err, backend.ErrNotFound) {
 		t.Errorf("Apply of an absent record = %v, want ErrNotFound", err)
+	}
+}
+
+// againWrites ends what has ended already, as a user does whose logout has failed: that waits for the replicas, too,
+// and so it has to write something, since Redis 7.2. b has written nothing before.
+func againWrites(t *testing.T, b backend.Backend, master, replica *redistest.Server) {
+	t.Helper()
+	calls := master.CallsDuring(t, func() {
+		if err := b.Delete(t.Context(), "gone"); err != nil {
+			t.Errorf("Delete of what is not there = %v", err)
+		}
+	})
+	if calls["HSET"] != 1 || master.Do(t, "EXISTS", "session:gone").Int() != 0 {
+		t.Errorf("Delete of what is not there sent %v, want a write that leaves nothing", calls)
+	}
+	replica.Pause(t)
+	defer replica.Resume(t)
+	if err := b.Delete(t.Context(), "gone"); !errors.Is(err, backend.ErrNotReplicated) {
+		t.Errorf("Delete of what is not there, with the replica away = %v, want ErrNotReplicated", err)
 	}
 }
 
