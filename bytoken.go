@@ -148,10 +148,6 @@ func (m *Manager) EndID(ctx context.Context, id string) error {
 	return nil
 }
 
-// maxTries is how often a change by a token before the last is made again after others have been given out. The timer
-// gives out one in RotateGrace.
-const maxTries = 3
-
 // apply changes the session that token names, and returns it as it then stands.
 func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.Patch) (*Session, error) {
 	if token.IsZero() {
@@ -161,14 +157,14 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 	p.Load = true
 	p = m.byToken(hash, p)
 	rec, err := m.b.Apply(ctx, token.ID(), p)
-	for tries := 0; errors.Is(err, ErrConflict) && tries < maxTries; tries++ {
+	if errors.Is(err, ErrConflict) {
 		if p.If, err = m.whyNot(ctx, op, token, hash); err != nil {
 			return nil, err
 		}
-		rec, err = m.b.Apply(ctx, token.ID(), p) // a conflict: another token has been given out meanwhile
-	}
-	if errors.Is(err, ErrConflict) {
-		err = ErrNotFound
+		p.Has = mustHave
+		if rec, err = m.b.Apply(ctx, token.ID(), p); errors.Is(err, ErrConflict) {
+			err = ErrNotFound // a login or a rotation has made the token worthless meanwhile
+		}
 	}
 	if err != nil {
 		return nil, m.storeFailed(ctx, op, token.ID(), err)
@@ -191,8 +187,10 @@ func (m *Manager) whyNot(ctx context.Context, op string, token Token, hash token
 	if err := s.adopt(ctx, *token.s, hash, rec, true); err != nil {
 		return nil, err
 	}
-	return map[string]string{
-		fieldToken: rec.Fields[fieldToken], fieldPrevious: rec.Fields[fieldPrevious],
-		fieldCreated: rec.Fields[fieldCreated], fieldEpoch: rec.Fields[fieldEpoch],
-	}, nil
+	// As the previous one it stays good while the timer replaces the one after it, and no longer: a login and a rotation
+	// by hand take it out.
+	if s.byPrevious {
+		return map[string]string{fieldPrevious: hash.String()}, nil
+	}
+	return map[string]string{fieldToken: hash.String()}, nil
 }

@@ -188,25 +188,34 @@ func TestLoginThatWasNotStoredTakesNoPlace(t *testing.T) {
 	})
 }
 
-func TestLoginThatWasNotStoredEndsNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &faulty{Backend: memory.New(nil)}
-		m, ctx := mustNew(t, f, quiet(session.Options{MaxSessions: 2})), t.Context()
-		phone := login(t, m, "andrew")
-		time.Sleep(2 * time.Minute)
-		s := m.NewSession()
-		s.Login("andrew")
-		f.before = once(sessionWrite)
-		if err := s.Commit(ctx); !errors.Is(err, errStore) {
-			t.Fatal(err)
-		}
-		if err := s.Commit(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if !alive(t, m, phone) {
-			t.Error("the phone's session was ended, though the owner has two of two")
-		}
-	})
+func TestLoginThatFailsEndsNobody(t *testing.T) {
+	for name, fail := range map[string]func(*faulty){
+		"not stored": func(f *faulty) { f.before = once(sessionWrite) },
+		"perhaps listed": func(f *faulty) {
+			f.after = once(func(_, id string, p backend.Patch) bool { return isIndex(id) && len(p.Add) > 0 })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &faulty{Backend: memory.New(nil)}
+				m, ctx := mustNew(t, f, quiet(session.Options{MaxSessions: 2})), t.Context()
+				phone := login(t, m, "andrew")
+				time.Sleep(2 * time.Minute)
+				s := m.NewSession()
+				s.Login("andrew")
+				fail(f)
+				if err := s.Commit(ctx); !errors.Is(err, errStore) {
+					t.Fatal(err)
+				}
+				if err := s.Commit(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if !alive(t, m, phone) {
+					t.Error("the phone's session was ended, though the owner has two of two")
+				}
+			})
+		})
+	}
 }
 
 // A login that is listed holds, though the store fails to mark its entry.

@@ -244,10 +244,14 @@ func (x *exchange) fail(c cookie, err error) {
 	clear(h)
 	maps.Copy(h, x.before)
 	x.header(c)
-	x.mu.Unlock() // the error handler may ask for the session
-	defer x.mu.Lock()
+	answered := false // it may give up, by a panic
+	x.mu.Unlock()     // it may ask for the session
+	defer func() {
+		x.mu.Lock()
+		x.answered = answered
+	}()
 	x.m.opts.ErrorHandler(x.ResponseWriter, x.r, err)
-	x.answered = true // it has not given up, by a panic
+	answered = true
 }
 
 // finish begins the response if the handler has not, and reports what came too late.
@@ -280,12 +284,10 @@ func (s *Session) seal(ctx context.Context) (cookie, error) {
 	return s.cookieNow(), err
 }
 
-// cookieNow returns what the client is to be told now. A token that the timer gave out, in a handler that then took its
-// time, is kept from the client: after the grace another request may have given out one in its place, and the client has
-// that by now. It is as well with the token before, until one after it is presented.
+// cookieNow returns what the client is to be told now.
 func (s *Session) cookieNow() cookie {
 	c := cookie{change: s.cookie}
-	if s.timed && s.rotated.until(s.m.opts.Now()) > max(s.m.opts.RotateGrace/2, time.Second) {
+	if s.timed && s.m.opts.heldTooLong(s.m.opts.Now(), s.meta) {
 		c.change = keepCookie
 	}
 	if c.change == setCookie {

@@ -156,27 +156,6 @@ func TestLoginWhoseLinkIsUnknownTakesNoPlace(t *testing.T) {
 	}
 }
 
-func TestLoginWhoseLinkIsUnknownEndsNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &faulty{Backend: memory.New(nil)}
-		m, ctx := mustNew(t, f, quiet(session.Options{MaxSessions: 2})), t.Context()
-		phone := login(t, m, "andrew")
-		time.Sleep(2 * time.Minute)
-		s := m.NewSession()
-		s.Login("andrew")
-		f.after = once(func(_, id string, p backend.Patch) bool { return isIndex(id) && len(p.Add) > 0 })
-		if err := s.Commit(ctx); !errors.Is(err, errStore) {
-			t.Fatal(err)
-		}
-		if err := s.Commit(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if !alive(t, m, phone) {
-			t.Error("the phone's session was ended, though the owner has two of two")
-		}
-	})
-}
-
 // A session that is over when its owner's list is read, and is remembered then, stays listed.
 func TestRememberAtTheLastMomentIsListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

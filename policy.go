@@ -161,6 +161,13 @@ func (o *Options) graceOver(now time.Time, since instant) bool {
 	return since.until(now) >= o.RotateGrace+time.Second
 }
 
+// heldTooLong reports whether a token that the timer gave out, in a handler that then took its time, is to be kept from
+// the client: after the grace another request may give out one in its place, and the client would have that by then. It
+// is as well with the token before, until one after it is presented.
+func (o *Options) heldTooLong(now time.Time, m meta) bool {
+	return m.rotated.until(now) > max(o.RotateGrace/2, time.Second)
+}
+
 // firstSight reports whether the token after a timed rotation is presented for the first time.
 func (m *meta) firstSight() bool { return m.previous && !m.byPrevious && m.seen == 0 }
 

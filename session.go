@@ -301,9 +301,10 @@ func (s *Session) AuthenticatedAt() time.Time {
 // what this request has set. If owner's sessions are all ended meanwhile, by Manager.RevokeAll for example, the
 // commit fails with ErrConflict and the session is ended too. Past Options.MaxSessions, the owner's oldest
 // sessions are ended, or the commit fails with ErrTooManySessions. That drops the login, with all that was to be stored
-// with it: for another try, call Login and Set again. If the login was stored, and the store does not tell whether it is
-// in the owner's list, the commit fails and the session is ended; another commit makes a new one of what this request has
-// set. The session's TTL is what this request has read or set, whatever another has set meanwhile. See OWASP ASVS 5.0, 7.2.4.
+// with it: for another try, call Login and Set again. If the login was stored, and the store does not tell whether it
+// is in the owner's list, the commit fails and the session is ended; another commit makes a new one of what this
+// request has set. The session's TTL is what this request has read or set, whatever another has set meanwhile. See
+// OWASP ASVS 5.0, 7.2.4.
 func (s *Session) Login(owner string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -51,9 +51,6 @@ func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, er
 	return rec, err
 }
 
-// defaultTimeout is how long what the client would try for ever is tried where ctx has no deadline.
-const defaultTimeout = 5 * time.Second
-
 // pingCache asks whether the server lets this user do what the local cache needs. Without it the client says nothing:
 // it caches what the server does not tell it of, or nothing at all.
 func (b *Backend) pingCache(ctx context.Context, key string) error {

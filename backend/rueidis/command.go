@@ -18,6 +18,9 @@ import (
 //
 // So a server that is down fails a read at once, too. Load itself sends one that was lost again.
 
+// defaultTimeout is how long what the client would try for ever is tried where ctx has no deadline.
+const defaultTimeout = 5 * time.Second
+
 // do sends a command that has only a key.
 func do(ctx context.Context, client rueidisclient.Client, command, key string) rueidisclient.RedisResult {
 	return client.Do(ctx, client.B().Arbitrary(command).Keys(key).Build())

@@ -85,13 +85,14 @@ func TestDurableWriteWithoutReply(t *testing.T) {
 				InitAddress: []string{proxy.Addr()}, AlwaysPipelining: tt.pipelining,
 			})
 			b := rueidis.New(client, &rueidis.Options{WaitReplicas: 1, WaitTimeout: time.Millisecond})
-			hang := proxy.Inject(redistest.Fault{Command: "DEL", Do: redistest.HangReply})
+			hang := proxy.Inject(redistest.Fault{Command: "EVALSHA", Do: redistest.HangReply})
 			defer hang.Release()
 			began := time.Now()
 			err := b.Delete(tt.ctx(t), "a")
 			if took := time.Since(began); took > 3*time.Second || !errors.Is(err, tt.want) {
 				t.Errorf("Delete = %v after %v, want %v", err, took, tt.want)
 			}
+			hang.Await(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			if err := b.Delete(ctx, "a"); !errors.Is(err, backend.ErrNotReplicated) {
