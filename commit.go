@@ -127,6 +127,9 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	}
 	p := s.pending
 	n, err := s.write(ctx, c)
+	if err == errRestart || refused(err) {
+		s.m.over(ctx, l)
+	}
 	if err == errRestart {
 		s.left = l.id
 		return delta, s.startOver(ctx, counter, delta)
@@ -366,18 +369,23 @@ func (s *Session) checkSize(counter string) error {
 	if !s.grows(counter) {
 		return nil
 	}
-	n, bytes := 0, 0
-	for name, v := range s.fields {
-		if !reserved(name) {
-			n++
-			bytes += len(name) + len(v)
-		}
-	}
+	n, bytes := s.size("")
 	if _, ok := s.fields[counter]; !ok && counter != "" {
 		n++
 		bytes += len(counter) + 1
 	}
 	return s.m.opts.checkSize(n, bytes)
+}
+
+// size returns how many of the application's fields there are beside one, and their bytes.
+func (s *Session) size(beside string) (n, bytes int) {
+	for name, v := range s.fields {
+		if !reserved(name) && name != beside {
+			n++
+			bytes += len(name) + len(v)
+		}
+	}
+	return n, bytes
 }
 
 // grows reports whether a change sets one of the application's fields, or a counter.

@@ -39,6 +39,26 @@ func TestParallelLoginsWithRefuseLogin(t *testing.T) {
 	}
 }
 
+// A login that was refused, by a counter that goes along or because the session has ended, is not under way any more.
+func TestRefusedLoginTakesNoPlace(t *testing.T) {
+	o := quiet(session.Options{MaxSessions: 2, RefuseLogin: true})
+	m, ctx := mustNew(t, memory.New(nil), o), t.Context()
+	s := mustCreate(t, m, map[string]string{"a": "text"})
+	s.Login("andrew")
+	if _, err := s.Increment(ctx, "a", 1); !errors.Is(err, session.ErrCounter) {
+		t.Fatalf("Increment = %v, want ErrCounter", err)
+	}
+	ended := mustCreate(t, m, nil)
+	ended.Login("andrew")
+	if err := m.End(ctx, ended.Token()); err != nil {
+		t.Fatal(err)
+	}
+	mustCommit(t, ended) // in a new session
+	if _, err := tryLogin(m, "andrew"); err != nil {
+		t.Errorf("second login of two: %v", err)
+	}
+}
+
 // Remember after the login is no login under way.
 func TestRememberAfterLoginTakesNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
