@@ -2,11 +2,13 @@ package session_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/memory"
 )
 
@@ -56,6 +58,37 @@ func TestRefusedLoginTakesNoPlace(t *testing.T) {
 	mustCommit(t, ended) // in a new session
 	if _, err := tryLogin(m, "andrew"); err != nil {
 		t.Errorf("second login of two: %v", err)
+	}
+}
+
+// Nor is what another login of the same session has put in its place taken for over.
+func TestRefusedLoginLeavesAnotherUnderWay(t *testing.T) {
+	mem, ctx := memory.New(nil), t.Context()
+	look := mustNew(t, mem, quiet(session.Options{}))
+	token := mustCreate(t, look, map[string]string{"a": "text"}).Token()
+	linked, refused, done := make(chan bool), make(chan bool), make(chan error)
+	first := func(then func()) *ahead { // does it before the session is written
+		once := sync.OnceFunc(then)
+		return &ahead{Backend: mem, before: func(method, id string, _ backend.Patch) {
+			if method == "Apply" && !isIndex(id) {
+				once()
+			}
+		}}
+	}
+	other := mustLoad(t, mustNew(t, first(func() { close(linked); <-refused }), quiet(session.Options{})), token)
+	s := mustLoad(t, mustNew(t, first(func() {
+		other.Login("andrew")
+		go func() { done <- other.Commit(ctx) }()
+		<-linked
+	}), quiet(session.Options{})), token)
+	s.Login("andrew")
+	if _, err := s.Increment(ctx, "a", 1); !errors.Is(err, session.ErrCounter) {
+		t.Errorf("Increment = %v, want ErrCounter", err)
+	}
+	_ = listed(t, look, "andrew") // tidies up
+	close(refused)
+	if err := <-done; err != nil {
+		t.Errorf("the other login = %v", err)
 	}
 }
 
