@@ -134,6 +134,27 @@ func ExampleKey_Take() {
 	// true
 }
 
+// Two requests put something into a cart at the same time: both are in it.
+func ExampleKey_Update() {
+	var cart = session.NewKey[[]string]("cart")
+	add := func(item string) func([]string) ([]string, error) {
+		return func(items []string) ([]string, error) { return append(items, item), nil }
+	}
+	sessions, _ := session.New(memory.New(nil), nil)
+	ctx := context.Background()
+
+	s, _ := sessions.Create(ctx, map[string]string{"cart": "[]"}, 0)
+	one, _ := sessions.Load(ctx, s.Token())
+	two, _ := sessions.Load(ctx, s.Token())
+	items, err := cart.Update(ctx, one, add("tea"))
+	fmt.Println(items, err)
+	items, err = cart.Update(ctx, two, add("milk"))
+	fmt.Println(items, err)
+	// Output:
+	// [tea] <nil>
+	// [tea milk] <nil>
+}
+
 // A page that lists a user's sessions, with a way to end the others.
 func ExampleSession_RevokeOthers() {
 	sessions, _ := session.New(memory.New(nil), nil)

@@ -13,7 +13,7 @@ import (
 // machine is seen at once; elsewhere it does nothing. What this request has changed stays. ErrNotFound says that
 // the session has ended, and with it what was to be stored in it; a Login that is pending goes on to make a new one.
 //
-// Login, Rotate, Take, AuthenticatedWithin and whatever lists or ends sessions read past the cache by themselves.
+// Login, Rotate, Take, Update, AuthenticatedWithin and whatever lists or ends sessions go by what the store holds anyway.
 func (s *Session) Fresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

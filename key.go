@@ -64,7 +64,7 @@ func (k Key[T]) GetOr(s *Session, def T) (T, error) {
 func (k Key[T]) Set(s *Session, v T) error {
 	text, err := encode(&v)
 	if err != nil {
-		return wrap("set", s.ID(), fmt.Errorf("field %q: %w", k.name, err))
+		return wrap("set", s.ID(), k.named(err))
 	}
 	s.Set(k.name, text)
 	return s.Err()
@@ -87,11 +87,43 @@ func (k Key[T]) Take(ctx context.Context, s *Session) (T, error) {
 	return k.decode(s, text)
 }
 
+// Update gives the field the value that change makes of the one that it has, as Session.Update does: of parallel requests
+// none loses what another has done. change is given the zero value if the field is not there. Besides the errors of
+// Session.Update it returns ErrDecode if the field does not hold a T, and nothing is stored then.
+func (k Key[T]) Update(ctx context.Context, s *Session, change func(T) (T, error)) (T, error) {
+	var v, zero T
+	_, err := s.Update(ctx, k.name, func(text string, ok bool) (_ string, err error) {
+		v = zero
+		if ok {
+			if v, err = k.decode(s, text); err != nil {
+				return "", err
+			}
+		}
+		if v, err = change(v); err != nil {
+			return "", err
+		}
+		text, err = encode(&v)
+		return text, wrap("update", s.ID(), k.named(err))
+	})
+	if err != nil {
+		return zero, err
+	}
+	return v, nil
+}
+
 func (k Key[T]) absent(s *Session) error {
 	if reserved(k.name) {
-		return wrap("get", s.ID(), fmt.Errorf("field %q: %w", k.name, ErrReserved))
+		return wrap("get", s.ID(), k.named(ErrReserved))
 	}
-	return wrap("get", s.ID(), fmt.Errorf("field %q: %w", k.name, ErrNoField))
+	return wrap("get", s.ID(), k.named(ErrNoField))
+}
+
+// named returns err with the field's name, or nil if err is nil.
+func (k Key[T]) named(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("field %q: %w", k.name, err)
 }
 
 func (k Key[T]) decode(s *Session, text string) (T, error) {

@@ -25,6 +25,7 @@ import (
 type account struct {
 	owner  string   // who logged in
 	fields []string // that were set
+	marks  []string // that were added to the log
 	counts int64    // how often the counter was incremented
 	maybe  int64    // how often besides, perhaps
 	ended  string   // how it was ended
@@ -168,6 +169,15 @@ func (tr *trial) check(atTheEnd bool) {
 				tr.breach("%s lacks %s, which was acknowledged", id, name)
 			}
 		}
+		log := strings.Split(rec.Fields["log"], ";")
+		for _, mark := range a.marks {
+			if !slices.Contains(log, mark) {
+				tr.breach("%s lacks update %s in %q, which was acknowledged", id, mark, log)
+			}
+		}
+		if slices.Sort(log); len(slices.Compact(log)) < len(log) {
+			tr.breach("%s has an update twice", id)
+		}
 		if n, _ := strconv.ParseInt(rec.Fields["n"], 10, 64); atTheEnd && (n < a.counts || n > a.counts+a.maybe) {
 			tr.breach("%s counts %d, want %d and up to %d more", id, n, a.counts, a.maybe)
 		}
@@ -252,7 +262,7 @@ func (v *visit) run() bool {
 	}
 	for range v.rng.IntN(5) {
 		v.ids[v.s.ID()] = true
-		v.act(v.rng.IntN(14))
+		v.act(v.rng.IntN(16))
 	}
 	err := v.s.Commit(ctx)
 	v.answered("Commit", err)
@@ -315,6 +325,9 @@ func (v *visit) act(what int) {
 		}
 	case what == 8:
 		s.Remember()
+	case what == 14 || what == 15:
+		_, err := s.Update(ctx, "log", func(value string, _ bool) (string, error) { return value + unique + ";", nil })
+		v.answered("Update "+unique, err)
 	case what == 9:
 		_ = s.SetTTL(time.Duration(1+v.rng.IntN(12)) * time.Hour)
 	case v.calm:
@@ -359,6 +372,8 @@ func (v *visit) answered(what string, err error) {
 	case err != nil:
 	case op == "Increment":
 		v.account(id).counts++
+	case op == "Update":
+		v.account(id).marks = append(v.account(id).marks, arg)
 	case op == "Take":
 		if v.taken[arg]++; v.taken[arg] > 1 && v.lost == 0 {
 			v.breach("%s: flash %s is taken once more", v.name, arg)

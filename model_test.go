@@ -117,7 +117,7 @@ func (g *game) begin() {
 var owners = []string{"ann", "bob"}
 
 var modelOps = strings.Fields("Set Set Delete SetLabel Login Remember Rotate SetTTL " +
-	"Increment Increment Take Take Commit Destroy Fresh") // those of the second line store at once
+	"Increment Increment Take Take Update Update Commit Destroy Fresh") // those of the second line store at once
 
 // do does an operation, to the Session and to the model.
 func (g *game) do(op, name, value string) error {
@@ -149,6 +149,8 @@ func (g *game) do(op, name, value string) error {
 		return g.increment(name)
 	case "Take":
 		return g.take(name)
+	case "Update":
+		return g.update(name, value)
 	case "Commit":
 		v.commit(&g.opts)
 		return s.Commit(ctx)
@@ -195,12 +197,34 @@ func (g *game) take(name string) error {
 	return err
 }
 
+func (g *game) update(name, more string) error {
+	v := g.view
+	was, there := v.fields[name]
+	_, err := g.s.Update(g.t.Context(), name, func(value string, ok bool) (string, error) {
+		if g.fresh && (value != was || ok != there) {
+			g.fail("Update(%s) is given %q, %v, want %q, %v", name, value, ok, was, there)
+		}
+		return value + "," + more, nil
+	})
+	switch {
+	case v.stored == nil || v.dirty[name]:
+		v.set(name, was+","+more)
+		v.commit(&g.opts)
+	default:
+		if v.pending() {
+			v.commit(&g.opts)
+		}
+		v.fields[name], v.stored.fields[name] = was+","+more, was+","+more
+	}
+	return err
+}
+
 // step does an operation, and compares the Session, the model and the store.
 func (g *game) step(op string) {
 	g.t.Helper()
 	name, value := pick(g.rng, "a", "b", "c"), pick(g.rng, strconv.Itoa(g.rng.IntN(100)), "17", "no number")
-	reads := op == "Take" && !g.view.pending() // past the cache by itself
-	if !g.fresh && !reads && strings.Contains("Increment Take Commit Destroy Fresh", op) {
+	reads := (op == "Take" || op == "Update") && !g.view.pending() // past the cache by itself
+	if !g.fresh && !reads && strings.Contains("Increment Take Update Commit Destroy Fresh", op) {
 		if err := g.s.Fresh(g.t.Context()); err != nil {
 			g.fail("Fresh = %v", err)
 		}

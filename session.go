@@ -144,7 +144,8 @@ func (s *Session) All() iter.Seq2[string, string] {
 }
 
 // Set gives a field a value, arbitrary bytes, with the next commit. Only fields that were set or deleted are
-// written, so requests that change different fields never lose each other's changes.
+// written, so requests that change different fields never lose each other's changes. Of two that set the same field, the
+// last one wins: see Update.
 //
 // A reserved name (ErrReserved), a session over its limits (ErrTooLarge) and a response that has begun
 // (ErrCommitted) make the commit fail with nothing written. Err tells at once of the first and the last; whether the

@@ -241,6 +241,10 @@ var lateChanges = []struct {
 		_, _, err := s.Take(ctx, "a")
 		return err
 	}},
+	{`Update("a")`, func(ctx context.Context, s *session.Session) error {
+		_, err := s.Update(ctx, "a", func(value string, _ bool) (string, error) { return value + "2", nil })
+		return err
+	}},
 }
 
 // callsByToken are what a Manager does to a session by its token, in a single call of the backend if it can.

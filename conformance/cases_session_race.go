@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -87,6 +88,26 @@ var parallelCases = []testCase{
 				equal(t, "the number of those that got the value", taken.Load(), 1)
 				other.wantSession(token, fields{"a": "1"})
 			}
+		},
+	},
+	{
+		name: "SessionParallelUpdates",
+		rule: "Parallel updates all count: if another request changes the field meanwhile, change is called again, with what the field holds then.",
+		run: func(t *trial) {
+			const n = 16
+			m, other := t.managers(session.Options{})
+			token := m.create(nil).Token()
+			views := m.views(n, token, other)
+			t.stepf("%d goroutines append a letter each to a field", n)
+			t.parallel(n, func(i int, _ client) error {
+				_, err := views[i].Update(t.ctx, "a", func(value string, _ bool) (string, error) {
+					return value + string(rune('a'+i)), nil
+				})
+				return err
+			})
+			letters := []byte(other.load(token).Get("a"))
+			slices.Sort(letters)
+			equal(t, "the letters, in order", string(letters), "abcdefghijklmnop")
 		},
 	},
 	{

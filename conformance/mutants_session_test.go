@@ -102,6 +102,7 @@ var sessionKills = map[string][]string{
 	"SessionReuseLosesToLogin":   {"Remove ignores conditions"},
 	"SessionParallelFields":      {"a record is read, changed and written as a whole"},
 	"SessionParallelCounts":      {"a counter is read, added and written"},
+	"SessionParallelUpdates":     {"conditions are checked, then it is written", "If is ignored"},
 	"SessionTakeOnce":            {"conditions are checked, then it is written"},
 	"SessionLogoutRaces":         {"a record is read, changed and written as a whole", "Apply creates"},
 	"SessionOwnerListed":         {"Set replaces the whole record", "Load reads from a lagging replica"},
