@@ -16,9 +16,13 @@ import (
 // that is to answer an error of it itself, such as ErrTooLarge, or ErrTooManySessions after a Login.
 //
 // ErrNotFound says that the session has ended meanwhile, ErrConflict that a login or rotation was faster:
-// nothing was stored and the session never comes back. Any other error of the store leaves the outcome unknown;
+// nothing was stored and the session never comes back. ErrTooLarge leaves the changes as they are, for the handler to
+// take some back; if it does not, they are dropped at its end. Any other error of the store leaves the outcome unknown;
 // the changes are kept, but committing them again may count an Increment twice. A touch alone that fails is an
 // event and no error: the session was read, and that holds.
+//
+// A handler that calls it answers its errors itself. Only those of the store, and of misuse, may come again at its end,
+// when Handler commits what is left: then Options.ErrorHandler answers after all.
 //
 // It goes on for up to Options.StoreTimeout if ctx ends meanwhile.
 func (s *Session) Commit(ctx context.Context) error {
@@ -32,9 +36,9 @@ func (s *Session) Commit(ctx context.Context) error {
 // has gathered, and returns the new value. An absent field counts as 0. Parallel increments all count.
 //
 // ErrCounter says that the field holds no integer or that the sum would leave ±(2⁵³−1), ErrReserved that the
-// field is not the application's; nothing was written then. If the outcome is unknown, it is not sent again; only where
-// the session itself was yet to be made does the next commit make it, with the counter in it. Whatever
-// the error, a handler answers it itself: Options.ErrorHandler answers those of Manager.Get and of the commit alone.
+// field is not the application's; nothing was written then. Once the response has begun, it is ErrCommitted. If the
+// outcome is unknown, it is not sent again. Whatever the error, a handler answers it itself: Options.ErrorHandler answers
+// those of Manager.Get and of the commit alone.
 func (s *Session) Increment(ctx context.Context, name string, delta int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,24 +48,48 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 	if s.sealed {
 		return 0, wrap("increment", s.id(), ErrCommitted)
 	}
+	noCounter := fmt.Errorf("field %q: %w", name, ErrCounter)
 	if s.stored && !s.dirty.has(name) {
-		return s.commit(ctx, name, delta)
+		n, err := s.commit(ctx, name, delta)
+		if errors.Is(err, ErrCounter) {
+			err = wrap("increment", s.id(), noCounter)
+		}
+		return n, err
 	}
 	// What the store holds is replaced anyway: the sum is known here.
 	sum := delta
 	if v, ok := s.fields[name]; ok {
 		cur, ok := parseCounter(v)
 		if sum += cur; !ok || !inCounterRange(sum) {
-			return 0, wrap("increment", s.id(), ErrCounter)
+			return 0, wrap("increment", s.id(), noCounter)
 		}
 	}
 	if err := s.checkSize(name); err != nil {
 		return 0, wrap("increment", s.id(), err)
 	}
-	s.put(name, strconv.FormatInt(sum, 10))
+	err := s.storeField(ctx, name, strconv.FormatInt(sum, 10))
+	return sum, err
+}
+
+// storeField sets a field and stores it at once, with everything that has gathered. If that fails, the field is as it was
+// before, and no later commit makes up for it.
+func (s *Session) storeField(ctx context.Context, name, value string) error {
+	old, was := s.fields[name]
+	s.put(name, value)
 	s.markDirty(name)
 	_, err := s.commit(ctx, "", 0)
-	return sum, err
+	if err == nil || s.stored && !s.dirty.has(name) { // stored, perhaps without having reached enough replicas
+		return err
+	}
+	if _, ok := s.fields[name]; !ok {
+		return err // the session has ended
+	}
+	if was {
+		s.put(name, old)
+	} else {
+		delete(s.fields, name)
+	}
+	return err
 }
 
 func checkIncrement(name string, delta int64) error {
@@ -242,7 +270,11 @@ func (s *Session) startOver(ctx context.Context, counter string, delta int64) er
 	if counter != "" {
 		s.put(counter, strconv.FormatInt(delta, 10))
 	}
-	return s.create(ctx)
+	err := s.create(ctx)
+	if !s.stored {
+		delete(s.fields, counter)
+	}
+	return err
 }
 
 // restart makes s a session that is not stored and holds what this request has set, which is p.
@@ -370,6 +402,7 @@ func (s *Session) checkSize(counter string) error {
 		return nil
 	}
 	n, bytes := s.size("")
+	s.tooLarge = s.grows("") && s.m.opts.checkSize(n, bytes) != nil
 	if _, ok := s.fields[counter]; !ok && counter != "" {
 		n++
 		bytes += len(counter) + 1

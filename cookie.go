@@ -13,7 +13,8 @@ import (
 // Session.Remember was called, until the absolute timeout, at most 400 days.
 type CookieOptions struct {
 	// Name is the cookie's name. If empty, "__Host-sid"; "__Secure-sid" if a Domain, or a Path other than /, rules
-	// that out; "sid" with InsecurePlainHTTP. Where another program has used the name, or Path or Domain change,
+	// that out; "sid" with InsecurePlainHTTP. Two Managers with stores of their own need two names on one host, or the
+	// cookie of the one takes the place of the other's. Where another program has used the name, or Path or Domain change,
 	// choose another: a browser may go on sending the old cookie beside the new one, and two of a name count as
 	// none. See OWASP ASVS 5.0, 3.3.1 and 3.3.3.
 	Name string

@@ -64,8 +64,8 @@ var (
 	// ErrUnsupported says that the backend lacks the optional capability that a call needs.
 	ErrUnsupported = errors.New("not supported by the backend")
 
-	// ErrNoHandler says that the request did not pass through Manager.Handler.
-	ErrNoHandler = errors.New("request did not pass through Manager.Handler")
+	// ErrNoHandler says that the request did not pass through Manager.Handler, of this Manager.
+	ErrNoHandler = errors.New("request did not pass through this Manager's Handler")
 
 	// ErrNoOwner says that Login was called with an empty owner.
 	ErrNoOwner = errors.New("login needs an owner")

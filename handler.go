@@ -263,9 +263,17 @@ func (x *exchange) finish() {
 	if !used {
 		return
 	}
-	if err := x.session.Err(); errors.Is(err, ErrCommitted) {
+	if err := x.session.end(); errors.Is(err, ErrCommitted) {
 		x.m.emit(x.r.Context(), Event{Kind: EventLateChange, ID: x.session.ID(), Err: err})
 	}
+}
+
+// end notes that the handler has returned, and returns what Err does.
+func (s *Session) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	return wrap("change", s.id(), s.err)
 }
 
 // cookie is what the client is to be told.
@@ -279,9 +287,21 @@ type cookie struct {
 func (s *Session) seal(ctx context.Context) (cookie, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.tooLarge {
+		s.dropPending()
+	}
 	_, err := s.commit(ctx, "", 0)
 	s.sealed = true
 	return s.cookieNow(), err
+}
+
+// dropPending drops what has gathered and cannot be stored.
+func (s *Session) dropPending() {
+	if s.stored {
+		s.pending = pending{}
+	} else {
+		s.reset()
+	}
 }
 
 // cookieNow returns what the client is to be told now.
@@ -325,8 +345,20 @@ func (s *Session) cookieAge() time.Duration {
 // ClearCookie adds a Set-Cookie to h that deletes the session cookie.
 func (m *Manager) ClearCookie(h http.Header) { m.opts.Cookie.clear(h) }
 
-// AddCookie adds the cookie of s, which must be stored, to a request, as the browser sends it: for tests of handlers.
+// AddCookie adds the cookie of s to a request, as the browser sends it, in place of one that is there: for tests of
+// handlers. It panics if s is not stored: commit it before.
 func (m *Manager) AddCookie(r *http.Request, s *Session) {
+	if !s.Exists() {
+		panic("session: AddCookie of a session that is not stored: call Commit before")
+	}
+	if before := r.Cookies(); len(before) > 0 {
+		r.Header.Del("Cookie")
+		for _, c := range before {
+			if c.Name != m.opts.Cookie.Name {
+				r.AddCookie(c)
+			}
+		}
+	}
 	r.AddCookie(&http.Cookie{Name: m.opts.Cookie.Name, Value: s.Token().Reveal()})
 }
 

@@ -13,7 +13,8 @@ import (
 // keeps a copy.
 type Options struct {
 	// IdleTimeout is how long a session may go unused before it ends, unless Session.SetTTL gives it another
-	// time to live. Whole seconds. If zero, 30 minutes. See OWASP ASVS 5.0, 7.3.1.
+	// time to live. Whole seconds. If zero, 30 minutes. A session keeps the one that it was made with. See OWASP ASVS
+	// 5.0, 7.3.1.
 	IdleTimeout time.Duration
 
 	// AbsoluteTimeout is how long a session may live at all, counted from its creation or its last login,
@@ -70,7 +71,8 @@ type Options struct {
 	Cookie CookieOptions
 
 	// ErrorHandler answers a request whose session could not be loaded or stored, in place of the handler's
-	// answer, of which nothing is sent. It may ask for the session: Manager.Get returns what it has returned before.
+	// answer, of which nothing is sent. It is to write a status: net/http sends 200 OK otherwise. It may ask for the
+	// session: Manager.Get returns what it has returned before.
 	// If nil, [DefaultErrorHandler].
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 

@@ -38,8 +38,9 @@ func (m *Manager) Revoke(ctx context.Context, owner, id string) error {
 
 // RevokeAll ends every session of owner and reports how many it ended. A login that completes while it runs either
 // fails or is ended too. For that, it looks again until it finds no session left; a login after that last look
-// has come later. On an error, those that are left are still listed: call it again. See OWASP ASVS 5.0, 7.4.2 and
-// 7.4.3.
+// has come later. On an error, those that are left are still listed: call it again. Where the session of the request is
+// among them, call Session.Destroy too, which takes the cookie back; a change of it would fail. See OWASP ASVS 5.0, 7.4.2
+// and 7.4.3.
 func (m *Manager) RevokeAll(ctx context.Context, owner string) (int, error) {
 	return m.revokeAllBut(ctx, owner, "")
 }

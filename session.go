@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"iter"
@@ -15,8 +16,8 @@ import (
 // with the changes made since. Changes gather in it and are stored together by Commit, which
 // [Manager.Handler] calls before the first byte of the response.
 //
-// It is safe for concurrent use. It has no printable form that holds its token or its data: fmt and slog show
-// the public ID.
+// A Manager makes them; the zero Session is of no use. It is safe for concurrent use. It has no printable form that
+// holds its token or its data: fmt and slog show the public ID.
 type Session struct {
 	// Behind a pointer, because fmt, given a verb that does not fit, prints the fields of a Session that it
 	// finds in another type's unexported field, and does not follow pointers there.
@@ -35,6 +36,9 @@ type state struct {
 	peeked  bool   // neither is it touched by a commit, nor does the rotation timer run
 	cached  bool   // it may come from a local cache
 	timed   bool   // the token is one that the timer gave out, in this request
+	over    bool   // the handler has returned
+
+	tooLarge bool // the application has been told that what has gathered is too large, and has changed nothing since
 
 	presented bool   // the request came with a cookie
 	left      string // the session that a login of this request has linked, and then did not get
@@ -196,7 +200,12 @@ func (s *Session) mayChange(name string) bool {
 
 // open reports whether the session may still be changed, and remembers it if not.
 func (s *Session) open() bool {
+	s.tooLarge = false
 	if s.sealed {
+		if s.over && s.err == nil { // nobody looks at Err any more
+			err := wrap("change", s.id(), ErrCommitted)
+			s.m.emit(context.Background(), Event{Kind: EventLateChange, ID: s.id(), Owner: s.meta.owner, Err: err})
+		}
 		s.misuse(ErrCommitted)
 	}
 	return !s.sealed
@@ -353,8 +362,8 @@ func (s *Session) Remembered() bool {
 // maxLabel is how long a label may be, in bytes: a longer value would double the record's size in Redis.
 const maxLabel = 64
 
-// SetLabel gives the session a name for a list of its owner's sessions, the browser's for example, with the
-// next commit. It is cut to 64 bytes.
+// SetLabel gives the session a name for a list of its owner's sessions, "Firefox on Linux" for example, with the
+// next commit. It is cut to 64 bytes: of a User-Agent as it comes, that leaves nothing to tell browsers apart.
 func (s *Session) SetLabel(label string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

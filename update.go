@@ -13,8 +13,7 @@ import (
 //
 // An error of change is returned as it is, and nothing is stored then. The other errors are those of Commit, ErrReserved,
 // ErrCommitted once the response has begun, and that of ctx if it ends between two tries. If the outcome is unknown, it is
-// not tried again; only where the session itself was yet to be made, or this request has set the field, does the next
-// commit store the value. A handler answers the error itself, as that of Increment.
+// not tried again. A handler answers the error itself, as that of Increment.
 //
 // For numbers, Increment needs one round trip, however many requests add to them at a time.
 func (s *Session) Update(
@@ -70,17 +69,13 @@ func (s *Session) update(ctx context.Context, name, old string, ok bool, value s
 	if !ok || len(value) > len(old) {
 		n, bytes := s.size(name)
 		if err := s.m.opts.checkSize(n+1, bytes+len(name)+len(value)); err != nil {
+			_ = s.checkSize("") // what has gathered may be too large by itself
 			return false, wrap("update", s.id(), err)
 		}
 	}
 	if !s.stored || s.dirty.has(name) {
 		// What the store holds is replaced anyway.
-		s.put(name, value)
-		s.markDirty(name)
-		_, err := s.commit(ctx, "", 0)
-		if misused(err) { // other fields are too large: it is as it was
-			s.put(name, old)
-		}
+		err := s.storeField(ctx, name, value)
 		return err == nil, err
 	}
 	if s.any() {

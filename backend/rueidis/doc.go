@@ -1,7 +1,10 @@
 // Package rueidis keeps records in Redis through [rueidis]: a single server, Sentinel or Cluster. Since the client's
 // package has the same name, import it under another one.
 //
-//	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{InitAddress: []string{"localhost:6379"}})
+//	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
+//		InitAddress:      []string{"localhost:6379"},
+//		AlwaysPipelining: true, // see below
+//	})
 //	…
 //	sessions, err := session.New(rueidis.New(client, nil), nil)
 //

@@ -14,7 +14,8 @@ import (
 
 func ExampleNew() {
 	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
-		InitAddress: []string{"localhost:6379"}, // one node, or some of a cluster
+		InitAddress:      []string{"localhost:6379"}, // one node, or some of a cluster
+		AlwaysPipelining: true,
 	})
 	if err != nil {
 		log.Fatal(err)
