@@ -124,19 +124,29 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// What a whole read request allocates on memory, and beyond the plain HGETALL of the same client on Redis.
-const (
-	mostOnMemory = 4
-	mostOnRedis  = 3
-)
-
-func TestReadRequestAllocations(t *testing.T) {
+// A whole request, on memory.
+func TestRequestAllocations(t *testing.T) {
 	skipUnderRace(t)
-	do, _ := request(t, memory.New(nil), nil, readName)
-	if got := allocs(do); got > mostOnMemory {
-		t.Errorf("a read request allocates %v times, want at most %d", got, mostOnMemory)
+	for _, tt := range []struct {
+		name  string
+		opts  *session.Options
+		serve func(ctx context.Context, s *session.Session) error
+		most  float64
+	}{
+		{"read", nil, readName, 4},
+		{"read, touched at every read", &session.Options{TouchInterval: -1}, readName, 7},
+		{"change", nil, changeName, 9},
+		{"count", nil, countView, 17},
+	} {
+		do, _ := request(t, memory.New(nil), tt.opts, tt.serve)
+		if got := allocs(do); got > tt.most {
+			t.Errorf("%s: a request allocates %v times, want at most %v", tt.name, got, tt.most)
+		}
 	}
 }
+
+// mostOnRedis is what a whole read request allocates beyond the plain HGETALL of the same client.
+const mostOnRedis = 3
 
 func TestReadRequestAllocationsOnRedis(t *testing.T) {
 	skipUnderRace(t)

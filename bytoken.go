@@ -169,6 +169,7 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 	if err != nil {
 		return nil, m.storeFailed(ctx, op, token.ID(), err)
 	}
+	made(&p)
 	s := m.NewSession()
 	if err := s.adopt(ctx, *token.s, hash, rec, true); err != nil {
 		return nil, err

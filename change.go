@@ -50,12 +50,12 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 	p := &c.patch
 	p.Add = add
 	if p.If == nil {
-		p.If = make(map[string]string, 2)
+		p.If = newPatchMap()
 	}
 	p.If[fieldCreated], p.If[fieldEpoch] = s.fields[fieldCreated], s.fields[fieldEpoch]
 	p.Has = mustHave[1:] // the first has its value among the conditions, which is not empty
 	if p.Set == nil {
-		p.Set = make(map[string]string, len(s.dirty.all())+1)
+		p.Set = newPatchMap()
 	}
 	for _, name := range s.dirty.all() {
 		if v, ok := s.fields[name]; ok {

@@ -213,6 +213,7 @@ func (s *Session) write(ctx context.Context, c change) (int64, error) {
 		}
 	}
 	if err == nil {
+		defer made(&c.patch)
 		return s.landed(ctx, c, rec)
 	}
 	return 0, s.notLanded(ctx, s.any() || len(c.patch.Add) > 0, err)

@@ -85,9 +85,13 @@ func (m *Manager) NewSession() *Session {
 // then the token fits.
 func (m *Manager) fetch(ctx context.Context, id string, hash tokenHash, touch bool) (rec backend.Record, touched bool, err error) {
 	if touch {
-		rec, err = m.b.Apply(ctx, id, m.byToken(hash, backend.Patch{Load: true}))
-		if err == nil || !errors.Is(err, ErrConflict) {
-			return rec, err == nil, err
+		p := m.byToken(hash, backend.Patch{Load: true})
+		if rec, err = m.b.Apply(ctx, id, p); err == nil {
+			made(&p)
+			return rec, true, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return rec, false, err
 		}
 	}
 	rec, err = m.b.Load(ctx, id)
@@ -96,14 +100,15 @@ func (m *Manager) fetch(ctx context.Context, id string, hash tokenHash, touch bo
 
 // byToken makes p conditional on the token, and a touch.
 func (m *Manager) byToken(hash tokenHash, p backend.Patch) backend.Patch {
-	p.If = map[string]string{fieldToken: hash.String(), fieldVersion: ""}
+	p.If = newPatchMap()
+	p.If[fieldToken], p.If[fieldVersion] = hash.String(), ""
 	p.Has = mustHave[:2] // the third has its value among the conditions
 	if p.Remove {
 		p.Durable = true
 		return p
 	}
 	if p.Set == nil {
-		p.Set = make(map[string]string, 1)
+		p.Set = newPatchMap()
 	}
 	p.Set[fieldAccessed] = formatTime(m.now())
 	p.Touch = true

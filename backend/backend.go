@@ -15,7 +15,7 @@
 //   - A record whose time to live has passed is gone for every method at once, not when a sweep finds it.
 //     A call during which it passes finds the record or does not. No write leaves a record without a time to live.
 //   - Neither side keeps or changes the other's maps: a backend copies what it is given, and what it returns
-//     belongs to the caller.
+//     belongs to the caller. A session.Manager uses the maps of a patch again as soon as it has been made.
 //   - Field names and values are arbitrary bytes, empty values included. IDs are compared byte by byte.
 //   - A record may have 10 000 fields, and each part of a patch may name as many: the index of an owner has a field for
 //     each session.

@@ -1,0 +1,60 @@
+package session_test
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"testing"
+
+	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/memory"
+)
+
+// lingering is a backend whose calls go on after they have failed, and look at what they were given.
+type lingering struct {
+	backend.Backend
+	fail bool
+	kept []backend.Patch // of calls that failed
+	seen []backend.Patch // as they were
+}
+
+func (l *lingering) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	if l.fail {
+		l.kept = append(l.kept, p)
+		p.If, p.Set = maps.Clone(p.If), maps.Clone(p.Set)
+		l.seen = append(l.seen, p)
+		return backend.Record{}, errStore
+	}
+	return l.Backend.Apply(ctx, id, p)
+}
+
+func TestPatchThatFailedIsLeftAlone(t *testing.T) {
+	l := &lingering{Backend: memory.New(nil)}
+	m, ctx := mustNew(t, l, quiet(session.Options{TouchInterval: -1})), t.Context()
+	s := mustCreate(t, m, map[string]string{"a": "1"})
+	for range 20 {
+		l.fail = true
+		view := mustPeek(t, m, s)
+		view.Set("a", "2")
+		if view.Commit(ctx) == nil {
+			t.Fatal("Commit = nil")
+		}
+		if _, err := m.Load(ctx, s.Token()); err == nil {
+			t.Fatal("Load = nil")
+		}
+		if _, err := m.SetFields(ctx, s.Token(), map[string]string{"b": "2"}); err == nil {
+			t.Fatal("SetFields = nil")
+		}
+		l.fail = false
+		if _, err := m.SetFields(ctx, s.Token(), map[string]string{"c": "3"}); err != nil {
+			t.Fatal(err)
+		}
+		view = mustLoad(t, m, s.Token())
+		view.Set("d", "4")
+		mustCommit(t, view)
+	}
+	if len(l.kept) != 60 || !reflect.DeepEqual(l.kept, l.seen) {
+		t.Errorf("of %d patches that failed, some have changed since:\n%v\nwere\n%v", len(l.kept), l.kept, l.seen)
+	}
+}
