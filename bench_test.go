@@ -146,7 +146,7 @@ func TestRequestAllocations(t *testing.T) {
 }
 
 // mostOnRedis is what a whole read request allocates beyond the plain HGETALL of the same client.
-const mostOnRedis = 3
+const mostOnRedis = 2
 
 func TestReadRequestAllocationsOnRedis(t *testing.T) {
 	skipUnderRace(t)

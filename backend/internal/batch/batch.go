@@ -49,6 +49,7 @@ type Queue[C any] struct {
 	together func(context.Context, []C)
 	least    int       // lanes
 	waiters  sync.Pool // of *waiter[C]
+	groups   sync.Pool // of *group[C]
 
 	mu         sync.Mutex
 	busy       int       // lanes of this generation; at least one while calls wait
@@ -80,6 +81,7 @@ type reply[C any] struct {
 func New[C any](least int, alone func(context.Context, C) C, together func(context.Context, []C)) *Queue[C] {
 	q := &Queue[C]{Patience: patience, Calm: calm, Parts: parts, alone: alone, together: together, least: least}
 	q.waiters.New = func() any { return &waiter[C]{reply: make(chan reply[C], 1)} }
+	q.groups.New = func() any { return new(group[C]) }
 	return q
 }
 
@@ -253,19 +255,20 @@ type group[C any] struct {
 // take returns those who have waited longest, or nil if nobody waits. They are no longer among the waiting. q.mu is
 // held.
 func (q *Queue[C]) take() *group[C] {
-	g := &group[C]{}
-	room := min(most, (len(q.waiting)+q.inFlight+q.Parts-1)/q.Parts)
+	var g *group[C]
+	n, room := 0, min(most, (len(q.waiting)+q.inFlight+q.Parts-1)/q.Parts)
 	endless := false
 	i := 0
-	for ; i < len(q.waiting) && len(g.waiters) < room; i++ {
+	for ; i < len(q.waiting) && n < room; i++ {
 		w := q.waiting[i]
 		if w.ctx == nil || w.ctx.Err() != nil {
 			continue // has left, or is about to
 		}
-		if g.ctx == nil {
-			n := min(len(q.waiting)-i, room)
-			g.ctx, g.waiters, g.calls = w.ctx, make([]*waiter[C], 0, n), make([]C, 0, n)
+		if g == nil {
+			g = q.groups.Get().(*group[C])
+			g.ctx = w.ctx
 		}
+		n++
 		g.waiters, g.calls = append(g.waiters, w), append(g.calls, w.call)
 		switch deadline, ok := w.ctx.Deadline(); {
 		case !ok:
@@ -277,13 +280,18 @@ func (q *Queue[C]) take() *group[C] {
 	rest := copy(q.waiting, q.waiting[i:])
 	clear(q.waiting[rest:])
 	q.waiting = q.waiting[:rest]
-	if g.ctx == nil {
-		return nil
-	}
 	if endless {
 		g.deadline = time.Time{}
 	}
 	return g
+}
+
+// free gives back a group whose calls have been answered.
+func (q *Queue[C]) free(g *group[C]) {
+	clear(g.waiters)
+	clear(g.calls)
+	*g = group[C]{waiters: g.waiters[:0], calls: g.calls[:0]}
+	q.groups.Put(g)
 }
 
 // run makes the calls of a group, and then of those who wait by then, until nobody does.
@@ -299,8 +307,11 @@ func (q *Queue[C]) run(l lane, g *group[C]) {
 		}
 		q.end(l)
 	}()
-	for ; g != nil; g = q.next(&l) {
+	for g != nil {
 		q.send(g)
+		next := q.next(&l)
+		q.free(g)
+		g = next
 	}
 }
 

@@ -1,10 +1,13 @@
 package batch_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/faeeb396/session/backend/internal/batch"
 )
 
 // Half of the calls go together at most, and the others while the server works on those.
@@ -104,4 +107,12 @@ func TestCallsOfNewLanesCount(t *testing.T) {
 			each(lanes+20, lanes+22), [][]int{span(lanes+22, lanes+31)})...)
 		s.letRest()
 	})
+}
+
+// A call that meets no other costs no memory.
+func TestLoneCallAllocatesNothing(t *testing.T) {
+	q := batch.New(1, func(_ context.Context, c call) call { return c }, nil)
+	if n := testing.AllocsPerRun(100, func() { _, _ = q.Do(t.Context(), call{n: 1}) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
