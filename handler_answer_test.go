@@ -247,6 +247,9 @@ func TestChangeAfterTheHandlerHasReturned(t *testing.T) {
 	if got := ev.kinds(); got != string(session.EventLateChange) {
 		t.Errorf("events %q, want one late change", got)
 	}
+	if err := kept.Err(); !errors.Is(err, session.ErrCommitted) || !strings.Contains(fmt.Sprint(err), `field "a"`) {
+		t.Errorf("Err = %v, want one that names the field", err)
+	}
 }
 
 func TestCounterErrorNamesTheField(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -195,20 +196,26 @@ func (s *Session) mayChange(name string) bool {
 		s.misuse(fmt.Errorf("field %q: %w", name, ErrReserved))
 		return false
 	}
-	return s.open()
+	return s.open("field ", name)
 }
 
-// open reports whether the session may still be changed, and remembers it if not.
-func (s *Session) open() bool {
+// open reports whether the session may still be changed, and remembers it if not, with what was to be changed.
+func (s *Session) open(what, name string) bool {
 	s.tooLarge = false
-	if s.sealed {
-		if s.over && s.err == nil { // nobody looks at Err any more
-			err := wrap("change", s.id(), ErrCommitted)
-			s.m.emit(context.Background(), Event{Kind: EventLateChange, ID: s.id(), Owner: s.meta.owner, Err: err})
-		}
-		s.misuse(ErrCommitted)
+	if !s.sealed {
+		return true
 	}
-	return !s.sealed
+	if name != "" {
+		what += strconv.Quote(name)
+	}
+	err := fmt.Errorf("%s: %w", what, ErrCommitted)
+	if s.over && s.err == nil { // nobody looks at Err any more
+		s.m.emit(context.Background(), Event{
+			Kind: EventLateChange, ID: s.id(), Owner: s.meta.owner, Err: wrap("change", s.id(), err),
+		})
+	}
+	s.misuse(err)
+	return false
 }
 
 func (s *Session) misuse(err error) {
@@ -241,7 +248,7 @@ func (s *Session) SetTTL(ttl time.Duration) error {
 	if !validTTL(ttl) {
 		return wrap("set TTL", s.id(), ErrTTL)
 	}
-	if !s.open() {
+	if !s.open("TTL", "") {
 		return wrap("set TTL", s.id(), ErrCommitted)
 	}
 	s.ttl, s.newTTL = ttl, true
@@ -322,7 +329,7 @@ func (s *Session) Login(owner string) {
 		s.misuse(ErrNoOwner)
 		return
 	}
-	if !s.open() {
+	if !s.open("login", "") {
 		return
 	}
 	s.login, s.pending.owner = true, owner
@@ -347,7 +354,7 @@ func (s *Session) forget() {
 func (s *Session) Remember() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open() {
+	if s.open("remember", "") {
 		s.remember = true
 	}
 }
@@ -367,7 +374,7 @@ const maxLabel = 64
 func (s *Session) SetLabel(label string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.open() {
+	if !s.open("label", "") {
 		return
 	}
 	for len(label) > maxLabel {
@@ -392,7 +399,7 @@ func (s *Session) Label() string {
 func (s *Session) Rotate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open() {
+	if s.open("rotation", "") {
 		s.rotate = true
 	}
 }

@@ -7,6 +7,14 @@
 //	sessiondemo -backend rueidis -redis-url redis://user:password@host:6379/0
 //	sessiondemo -rotate 10s                   replaces tokens that are 10 seconds old
 //
+// Other programs use it as the page does, with forms and JSON:
+//
+//	curl -c jar -b jar -d username=andrew -d ttl=60 -d remember=on http://127.0.0.1:8080/login
+//	curl -c jar -b jar -d '' http://127.0.0.1:8080/increment       and /logout, /sessions/end-others
+//	curl -c jar -b jar -d ttl=120 http://127.0.0.1:8080/ttl        in seconds
+//	curl -c jar -b jar -d id=… http://127.0.0.1:8080/sessions/end  one of those that /sessions lists
+//	curl -c jar -b jar http://127.0.0.1:8080/session               and /sessions
+//
 // It listens on the loopback interface alone. The cookie is the guide's plain "sid", which also travels over
 // plain HTTP: this is a demo, and session.CookieOptions says what to use instead. There are no passwords either:
 // whoever gives the same name is the same user.
