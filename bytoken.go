@@ -157,6 +157,9 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 	p.Load = true
 	p = m.byToken(hash, p)
 	rec, err := m.b.Apply(ctx, token.ID(), p)
+	if err == nil {
+		made(&p)
+	}
 	if errors.Is(err, ErrConflict) {
 		if p.If, err = m.whyNot(ctx, op, token, hash); err != nil {
 			return nil, err
@@ -169,7 +172,6 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 	if err != nil {
 		return nil, m.storeFailed(ctx, op, token.ID(), err)
 	}
-	made(&p)
 	s := m.NewSession()
 	if err := s.adopt(ctx, *token.s, hash, rec, true); err != nil {
 		return nil, err

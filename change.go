@@ -44,7 +44,7 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 	if timed && !s.peeked && !s.login && !s.rotate {
 		s.timer(&c)
 	}
-	if !c.touch && !c.timed && !s.any() && len(add) == 0 {
+	if !c.touch && !c.timed && !s.any() && len(add) == 0 && s.guard == nil {
 		return c
 	}
 	p := &c.patch
@@ -62,6 +62,12 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 			p.Set[name] = v
 		} else {
 			p.Delete = append(p.Delete, name)
+		}
+	}
+	if g := s.guard; g != nil {
+		p.If[g.name], p.Set[g.name] = g.old, g.value
+		if g.ok {
+			p.Has = append(slices.Clip(p.Has), g.name)
 		}
 	}
 	if c.touch {
@@ -151,6 +157,9 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 		}
 		s.put(name, v)
 		sum = n
+	}
+	if g := s.guard; g != nil {
+		s.put(g.name, g.value)
 	}
 	if c.patch.TTL > 0 {
 		s.ttl = c.patch.TTL

@@ -29,6 +29,7 @@ func (s *Session) Commit(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, err := s.commit(ctx, "", 0)
+	s.tooLarge = errors.Is(err, ErrTooLarge)
 	return err
 }
 
@@ -48,11 +49,12 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 	if s.sealed {
 		return 0, wrap("increment", s.id(), ErrCommitted)
 	}
-	noCounter := fmt.Errorf("field %q: %w", name, ErrCounter)
+	s.tooLarge = false
+	noCounter := func() error { return wrap("increment", s.id(), fmt.Errorf("field %q: %w", name, ErrCounter)) }
 	if s.stored && !s.dirty.has(name) {
 		n, err := s.commit(ctx, name, delta)
 		if errors.Is(err, ErrCounter) {
-			err = wrap("increment", s.id(), noCounter)
+			err = noCounter()
 		}
 		return n, err
 	}
@@ -61,7 +63,7 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 	if v, ok := s.fields[name]; ok {
 		cur, ok := parseCounter(v)
 		if sum += cur; !ok || !inCounterRange(sum) {
-			return 0, wrap("increment", s.id(), noCounter)
+			return 0, noCounter()
 		}
 	}
 	if err := s.checkSize(name); err != nil {
@@ -78,8 +80,8 @@ func (s *Session) storeField(ctx context.Context, name, value string) error {
 	s.put(name, value)
 	s.markDirty(name)
 	_, err := s.commit(ctx, "", 0)
-	if err == nil || s.stored && !s.dirty.has(name) { // stored, perhaps without having reached enough replicas
-		return err
+	if err == nil || errors.Is(err, ErrNotReplicated) && s.stored && !s.dirty.has(name) {
+		return err // it was stored
 	}
 	if _, ok := s.fields[name]; !ok {
 		return err // the session has ended
@@ -115,8 +117,10 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if s.err != nil {
 		return 0, wrap("commit", s.id(), s.err)
 	}
-	if err := s.checkSize(counter); err != nil {
-		return 0, wrap("commit", s.id(), err)
+	if s.guard == nil { // else the update has looked
+		if err := s.checkSize(counter); err != nil {
+			return 0, wrap("commit", s.id(), err)
+		}
 	}
 	if !s.stored {
 		return 0, s.create(ctx)
@@ -126,7 +130,7 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	}
 	if s.login || s.rotate {
 		if err := s.refreshForPrivilege(ctx); err == errRestart {
-			return delta, s.startOver(ctx, counter, delta)
+			return delta, s.startAgain(ctx, counter, delta)
 		} else if err != nil {
 			return 0, err
 		}
@@ -135,7 +139,7 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if counter != "" {
 		add = map[string]int64{counter: delta}
 	}
-	c := s.change(add, true)
+	c := s.change(add, s.guard == nil || !s.guard.again)
 	if c.empty() {
 		return 0, nil
 	}
@@ -155,12 +159,11 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	}
 	p := s.pending
 	n, err := s.write(ctx, c)
-	if err == errRestart || refused(err) {
-		s.m.over(ctx, l)
+	if err != nil {
+		s.left = l.id // it takes no place in a second try, unless it lives
 	}
 	if err == errRestart {
-		s.left = l.id
-		return delta, s.startOver(ctx, counter, delta)
+		return delta, s.startAgain(ctx, counter, delta)
 	}
 	if err != nil && !errors.Is(err, ErrNotReplicated) {
 		return 0, err
@@ -191,12 +194,20 @@ func (s *Session) refreshForPrivilege(ctx context.Context) error {
 }
 
 // write sends a change. If it is refused because another request was faster with what the timer had due, or may
-// be because the session comes from a local cache, it goes again without the one and with what the store holds.
+// be because the session comes from a local cache, it goes again without the one and with what the store holds. If an
+// update goes along, that is to be made anew: errOvertaken.
 func (s *Session) write(ctx context.Context, c change) (int64, error) {
+	asked := s.any() || len(c.patch.Add) > 0 || s.guard != nil
 	rec, err := s.m.b.Apply(ctx, s.id(), c.patch)
-	if errors.Is(err, ErrConflict) && (c.timed || s.cached) {
+	switch {
+	case !errors.Is(err, ErrConflict):
+	case s.guard != nil:
+		if err = s.overtaken(ctx); err == errOvertaken {
+			return 0, err
+		}
+	case c.timed || s.cached:
 		if err := s.refresh(ctx); err != nil {
-			return 0, s.notLanded(ctx, s.any() || len(c.patch.Add) > 0, err)
+			return 0, s.notLanded(ctx, asked, err)
 		}
 		if c = s.change(c.patch.Add, false); c.empty() {
 			return 0, nil
@@ -216,7 +227,7 @@ func (s *Session) write(ctx context.Context, c change) (int64, error) {
 		defer made(&c.patch)
 		return s.landed(ctx, c, rec)
 	}
-	return 0, s.notLanded(ctx, s.any() || len(c.patch.Add) > 0, err)
+	return 0, s.notLanded(ctx, asked, err)
 }
 
 // wrote reports whether a write that gives out a token, and whose outcome is unknown, was done, and returns the record
@@ -264,6 +275,16 @@ func (s *Session) lose() {
 
 // errRestart says that the session of a login has ended, or changed hands, meanwhile.
 var errRestart = errors.New("session: login needs a new session")
+
+// startAgain is startOver, except for an update: it is of what the session held that it was made of, and is to be made
+// anew of what the new one will.
+func (s *Session) startAgain(ctx context.Context, counter string, delta int64) error {
+	if s.guard != nil {
+		s.restart(s.pending)
+		return errOvertaken
+	}
+	return s.startOver(ctx, counter, delta)
+}
 
 // startOver stores a new session that holds only what this request has set, and the counter unless it is empty.
 func (s *Session) startOver(ctx context.Context, counter string, delta int64) error {
@@ -403,7 +424,6 @@ func (s *Session) checkSize(counter string) error {
 		return nil
 	}
 	n, bytes := s.size("")
-	s.tooLarge = s.grows("") && s.m.opts.checkSize(n, bytes) != nil
 	if _, ok := s.fields[counter]; !ok && counter != "" {
 		n++
 		bytes += len(counter) + 1

@@ -260,10 +260,8 @@ func (x *exchange) finish() {
 	x.mu.Lock()
 	used := x.asked && x.loadErr == nil
 	x.mu.Unlock()
-	if !used {
-		return
-	}
-	if err := x.session.end(); errors.Is(err, ErrCommitted) {
+	err := x.session.end()
+	if used && errors.Is(err, ErrCommitted) {
 		x.m.emit(x.r.Context(), Event{Kind: EventLateChange, ID: x.session.ID(), Err: err})
 	}
 }
@@ -288,7 +286,7 @@ func (s *Session) seal(ctx context.Context) (cookie, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tooLarge {
-		s.dropPending()
+		s.dropPending(ctx)
 	}
 	_, err := s.commit(ctx, "", 0)
 	s.sealed = true
@@ -296,9 +294,10 @@ func (s *Session) seal(ctx context.Context) (cookie, error) {
 }
 
 // dropPending drops what has gathered and cannot be stored.
-func (s *Session) dropPending() {
+func (s *Session) dropPending(ctx context.Context) {
 	if s.stored {
-		s.pending = pending{}
+		s.pending, s.cached = pending{}, true
+		_ = s.refresh(ctx) // so that it shows what is stored
 	} else {
 		s.reset()
 	}

@@ -68,15 +68,15 @@ func TestHandlerAnswersThatItIsTooLarge(t *testing.T) {
 		left       string // what the store holds afterwards
 	}{
 		{"/set", big, nil, tooLarge, ""},
-		{"/count", big, nil, tooLarge, ""},
-		{"/update", big, nil, tooLarge, ""},
+		{"/count", big, nil, misuse, ""}, // it was not asked to store the note
+		{"/update", big, nil, misuse, ""},
 		{"/again", big, nil, misuse, ""},
 		{"/unasked", big, nil, misuse, ""},
 		{"/undo", big, nil, http.StatusOK, "a=2"},
 		{"/set", "fits", have, http.StatusOK, "a=2 note=fits"},
 		{"/set", big, have, tooLarge, "a=2 note=short"},
-		{"/count", big, have, tooLarge, "a=2 note=short"},
-		{"/update", big, have, tooLarge, "a=2 note=short"},
+		{"/count", big, have, misuse, "a=2 note=short"},
+		{"/update", big, have, misuse, "a=2 note=short"},
 		{"/again", big, have, misuse, "a=2 note=short"},
 		{"/unasked", big, have, misuse, "a=2 note=short"},
 		{"/undo", big, have, http.StatusOK, "a=2"},
@@ -131,6 +131,55 @@ func TestHandlerStoresTheRestOfWhatIsTooLarge(t *testing.T) {
 	})
 }
 
+// What is changed after that counts again: a login is not dropped with it.
+func TestHandlerKeepsWhatIsNotTooLargeAnyMore(t *testing.T) {
+	b := newSpy()
+	m := mustNew(t, b, quiet(session.Options{MaxBytes: 100}))
+	br := newBrowser(t, routes(m, map[string]serve{"/": func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+		s.Login("andrew")
+		s.Set("note", strings.Repeat("x", 200))
+		if err := s.Commit(r.Context()); !errors.Is(err, session.ErrTooLarge) {
+			t.Error(err)
+		}
+		b.mu.Lock()
+		b.fail = map[string]error{"Apply": errStore}
+		b.mu.Unlock()
+		if _, _, err := s.Take(r.Context(), "note"); !errors.Is(err, errStore) {
+			t.Error(err)
+		}
+		b.mu.Lock()
+		b.fail = nil
+		b.mu.Unlock()
+	}}))
+	br.cookie = mustCreate(t, m, map[string]string{"a": "1"}).Token().Reveal()
+	if w := br.get("/"); w.Code != http.StatusOK || len(listed(t, m, "andrew")) != 1 {
+		t.Errorf("%d, and andrew has %d sessions", w.Code, len(listed(t, m, "andrew")))
+	}
+}
+
+// A TTL that is dropped does not count for the touch.
+func TestHandlerTouchesByTheTTLThatIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := mustNew(t, memory.New(nil), quiet(session.Options{MaxBytes: 100}))
+		s, err := m.Create(t.Context(), map[string]string{"a": "1"}, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		br := newBrowser(t, routes(m, map[string]serve{"/": func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			_ = s.SetTTL(time.Hour)
+			s.Set("note", strings.Repeat("x", 200))
+			_ = s.Commit(r.Context())
+		}}))
+		br.cookie = s.Token().Reveal()
+		time.Sleep(6 * time.Second)
+		br.get("/")
+		time.Sleep(5 * time.Second)
+		if !alive(t, m, s) {
+			t.Error("the session was not touched, and has ended")
+		}
+	})
+}
+
 // A call that was made, though too few replicas have it, is not taken back here, and one that found the session ended
 // leaves nothing behind.
 func TestFailedCallThatWasMade(t *testing.T) {
@@ -151,6 +200,19 @@ func TestFailedCallThatWasMade(t *testing.T) {
 	}
 	if mustCommit(t, s); s.Exists() || sorted(s) != "" {
 		t.Errorf("a new session holds %s", sorted(s))
+	}
+}
+
+// Nor does one that was refused leave its count in sight.
+func TestRefusedCountIsNotSeen(t *testing.T) {
+	m, ctx := mustNew(t, memory.New(nil), quiet(session.Options{})), t.Context()
+	s := mustCreate(t, m, map[string]string{"n": "5"})
+	view := mustLoad(t, m, s.Token())
+	s.Rotate()
+	mustCommit(t, s)
+	view.Set("n", "7")
+	if _, err := view.Increment(ctx, "n", 1); !errors.Is(err, session.ErrConflict) || view.Get("n") == "8" {
+		t.Errorf("Increment = %v, and n = %s", err, view.Get("n"))
 	}
 }
 
@@ -249,6 +311,30 @@ func TestChangeAfterTheHandlerHasReturned(t *testing.T) {
 	}
 	if err := kept.Err(); !errors.Is(err, session.ErrCommitted) || !strings.Contains(fmt.Sprint(err), `field "a"`) {
 		t.Errorf("Err = %v, want one that names the field", err)
+	}
+}
+
+// So is one in a session that is first asked for then, and one that is a misuse besides.
+func TestFirstChangeAfterTheHandlerHasReturned(t *testing.T) {
+	for name, change := range map[string]func(s *session.Session){
+		"set":      func(s *session.Session) { s.Set("a", "1") },
+		"reserved": func(s *session.Session) { s.Set("session_x", "1") },
+		"nobody":   func(s *session.Session) { s.Login("") },
+	} {
+		ev := new(events)
+		m := mustNew(t, memory.New(nil), &session.Options{OnEvent: ev.hook})
+		var kept *http.Request
+		br := newBrowser(t, m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { kept = r })))
+		br.get("/")
+		s, err := m.Get(kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(s)
+		s.Set("a", "1")
+		if got := ev.kinds(); got != string(session.EventLateChange) {
+			t.Errorf("%s: events %q, want one late change", name, got)
+		}
 	}
 }
 

@@ -41,54 +41,59 @@ func TestParallelLoginsWithRefuseLogin(t *testing.T) {
 	}
 }
 
-// A login that was refused, by a counter that goes along or because the session has ended, is not under way any more.
+// A login that was refused takes no place in a second try.
 func TestRefusedLoginTakesNoPlace(t *testing.T) {
-	o := quiet(session.Options{MaxSessions: 2, RefuseLogin: true})
+	o := quiet(session.Options{MaxSessions: 1, RefuseLogin: true})
 	m, ctx := mustNew(t, memory.New(nil), o), t.Context()
 	s := mustCreate(t, m, map[string]string{"a": "text"})
 	s.Login("andrew")
 	if _, err := s.Increment(ctx, "a", 1); !errors.Is(err, session.ErrCounter) {
 		t.Fatalf("Increment = %v, want ErrCounter", err)
 	}
-	ended := mustCreate(t, m, nil)
-	ended.Login("andrew")
-	if err := m.End(ctx, ended.Token()); err != nil {
+	if err := s.Destroy(ctx); err != nil {
 		t.Fatal(err)
 	}
-	mustCommit(t, ended) // in a new session
-	if _, err := tryLogin(m, "andrew"); err != nil {
-		t.Errorf("second login of two: %v", err)
+	s.Login("andrew")
+	if err := s.Commit(ctx); err != nil {
+		t.Errorf("second try = %v", err)
 	}
 }
 
-// Nor is what another login of the same session has put in its place taken for over.
+// Nor does it undo another login of the same session, which has been linked before, and is about to be written.
 func TestRefusedLoginLeavesAnotherUnderWay(t *testing.T) {
-	mem, ctx := memory.New(nil), t.Context()
-	look := mustNew(t, mem, quiet(session.Options{}))
-	token := mustCreate(t, look, map[string]string{"a": "text"}).Token()
-	linked, refused, done := make(chan bool), make(chan bool), make(chan error)
-	first := func(then func()) *ahead { // does it before the session is written
-		once := sync.OnceFunc(then)
-		return &ahead{Backend: mem, before: func(method, id string, _ backend.Patch) {
-			if method == "Apply" && !isIndex(id) {
-				once()
+	for _, how := range []string{"by a counter", "by a rotation before"} {
+		t.Run(how, func(t *testing.T) {
+			mem, ctx := memory.New(nil), t.Context()
+			look := mustNew(t, mem, quiet(session.Options{}))
+			token := mustCreate(t, look, map[string]string{"a": "text"}).Token()
+			s := mustLoad(t, look, token)
+			if how == "by a rotation before" {
+				r := mustLoad(t, look, token)
+				r.Rotate()
+				mustCommit(t, r)
+				token = r.Token()
 			}
-		}}
-	}
-	other := mustLoad(t, mustNew(t, first(func() { close(linked); <-refused }), quiet(session.Options{})), token)
-	s := mustLoad(t, mustNew(t, first(func() {
-		other.Login("andrew")
-		go func() { done <- other.Commit(ctx) }()
-		<-linked
-	}), quiet(session.Options{})), token)
-	s.Login("andrew")
-	if _, err := s.Increment(ctx, "a", 1); !errors.Is(err, session.ErrCounter) {
-		t.Errorf("Increment = %v, want ErrCounter", err)
-	}
-	_ = listed(t, look, "andrew") // tidies up
-	close(refused)
-	if err := <-done; err != nil {
-		t.Errorf("the other login = %v", err)
+			linked, goOn, done := make(chan bool), make(chan bool), make(chan error)
+			pause := sync.OnceFunc(func() { close(linked); <-goOn })
+			slow := &ahead{Backend: mem, before: func(method, id string, _ backend.Patch) {
+				if method == "Apply" && !isIndex(id) {
+					pause()
+				}
+			}}
+			other := mustLoad(t, mustNew(t, slow, quiet(session.Options{})), token)
+			other.Login("andrew")
+			go func() { done <- other.Commit(ctx) }()
+			<-linked
+			s.Login("andrew")
+			if _, err := s.Increment(ctx, "a", 1); (err != nil) != (how == "by a counter") {
+				t.Errorf("Increment = %v", err)
+			}
+			_ = listed(t, look, "andrew") // tidies up
+			close(goOn)
+			if err := <-done; err != nil {
+				t.Errorf("the other login = %v", err)
+			}
+		})
 	}
 }
 

@@ -163,8 +163,11 @@ func (g *game) do(op, name, value string) error {
 
 func (g *game) increment(name string) error {
 	v := g.view
-	got, err := g.s.Increment(g.t.Context(), name, 2)
 	was, bad := strconv.Atoi(cmp.Or(v.fields[name], "0"))
+	if bad != nil && v.login && g.opts.MaxSessions > 0 {
+		return nil // the login, which is refused with it, counts as one under way for a minute
+	}
+	got, err := g.s.Increment(g.t.Context(), name, 2)
 	switch {
 	case bad != nil && errors.Is(err, session.ErrCounter):
 		return nil
@@ -201,21 +204,13 @@ func (g *game) update(name, more string) error {
 	v := g.view
 	was, there := v.fields[name]
 	_, err := g.s.Update(g.t.Context(), name, func(value string, ok bool) (string, error) {
-		if g.fresh && (value != was || ok != there) {
+		if value != was || ok != there {
 			g.fail("Update(%s) is given %q, %v, want %q, %v", name, value, ok, was, there)
 		}
 		return value + "," + more, nil
 	})
-	switch {
-	case v.stored == nil || v.dirty[name]:
-		v.set(name, was+","+more)
-		v.commit(&g.opts)
-	default:
-		if v.pending() {
-			v.commit(&g.opts)
-		}
-		v.fields[name], v.stored.fields[name] = was+","+more, was+","+more
-	}
+	v.set(name, was+","+more)
+	v.commit(&g.opts)
 	return err
 }
 
@@ -223,7 +218,7 @@ func (g *game) update(name, more string) error {
 func (g *game) step(op string) {
 	g.t.Helper()
 	name, value := pick(g.rng, "a", "b", "c"), pick(g.rng, strconv.Itoa(g.rng.IntN(100)), "17", "no number")
-	reads := (op == "Take" || op == "Update") && !g.view.pending() // past the cache by itself
+	reads := op == "Take" && !g.view.pending() // past the cache by itself
 	if !g.fresh && !reads && strings.Contains("Increment Take Update Commit Destroy Fresh", op) {
 		if err := g.s.Fresh(g.t.Context()); err != nil {
 			g.fail("Fresh = %v", err)

@@ -43,7 +43,8 @@ type Options struct {
 	// least a second. If zero, 10 seconds.
 	RotateGrace time.Duration
 
-	// MaxSessions is how many sessions an owner may have at a time, see Session.Login. If zero, any number.
+	// MaxSessions is how many sessions an owner may have at a time, see Session.Login. If zero, any number. A login that
+	// failed after it had been entered into the owner's list may count as one under way, for a minute.
 	MaxSessions int
 
 	// RefuseLogin has a login past MaxSessions fail with ErrTooManySessions. Otherwise it ends the owner's

@@ -234,13 +234,6 @@ func (m *Manager) surplus(ctx context.Context, owner, id, left string) (index, e
 // done marks the entry of a login that is not under way any more.
 const done = "+"
 
-// over marks the entry of a login that was refused: it is not under way any more. The session may be the owner's from a
-// login before, and so stays listed. Where the mark cannot be made, it takes a place for a minute.
-func (m *Manager) over(ctx context.Context, l link) {
-	mark := backend.Patch{If: map[string]string{l.id: l.value}, Set: map[string]string{l.id: done + l.value}}
-	_, _ = m.b.Apply(ctx, l.key, mark)
-}
-
 // confirm reports whether the session is still linked, once it has been written, and marks its entry. It need not be
 // this login's: a parallel one of the same session, which loses, may have linked it again.
 func (m *Manager) confirm(ctx context.Context, l link) error {

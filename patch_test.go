@@ -5,6 +5,8 @@ import (
 	"maps"
 	"reflect"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/faeeb396/session"
 	"github.com/faeeb396/session/backend"
@@ -27,6 +29,40 @@ func (l *lingering) Apply(ctx context.Context, id string, p backend.Patch) (back
 		return backend.Record{}, errStore
 	}
 	return l.Backend.Apply(ctx, id, p)
+}
+
+// keeping is a backend that keeps the patches that it refuses.
+type keeping struct {
+	backend.Backend
+	kept []backend.Patch
+	seen []backend.Patch // as they were
+}
+
+func (k *keeping) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	rec, err := k.Backend.Apply(ctx, id, p)
+	if err != nil {
+		k.kept = append(k.kept, p)
+		p.If, p.Set = maps.Clone(p.If), maps.Clone(p.Set)
+		k.seen = append(k.seen, p)
+	}
+	return rec, err
+}
+
+// So is one whose second try is made.
+func TestPatchThatWasRefusedFirstIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &keeping{Backend: memory.New(nil)}
+		m, ctx := mustNew(t, k, quiet(session.Options{RotateInterval: time.Minute})), t.Context()
+		s := mustCreate(t, m, map[string]string{"a": "1"})
+		time.Sleep(2 * time.Minute)
+		mustCommit(t, mustLoad(t, m, s.Token()))
+		if _, err := m.SetFields(ctx, s.Token(), map[string]string{"b": "2"}); err != nil {
+			t.Fatal(err)
+		}
+		if len(k.kept) != 1 || !reflect.DeepEqual(k.kept, k.seen) {
+			t.Errorf("refused %v, now %v", k.seen, k.kept)
+		}
+	})
 }
 
 func TestPatchThatFailedIsLeftAlone(t *testing.T) {

@@ -39,7 +39,7 @@ type state struct {
 	timed   bool   // the token is one that the timer gave out, in this request
 	over    bool   // the handler has returned
 
-	tooLarge bool // the application has been told that what has gathered is too large, and has changed nothing since
+	tooLarge bool // Commit has told that what has gathered is too large, and it has not been changed since
 
 	presented bool   // the request came with a cookie
 	left      string // the session that a login of this request has linked, and then did not get
@@ -48,6 +48,7 @@ type state struct {
 	meta
 
 	pending
+	guard  *guard       // of an Update, while it commits
 	cookie cookieChange // what the client is to be told
 	err    error        // the first misuse, which fails the commit
 }
@@ -208,19 +209,19 @@ func (s *Session) open(what, name string) bool {
 	if name != "" {
 		what += strconv.Quote(name)
 	}
-	err := fmt.Errorf("%s: %w", what, ErrCommitted)
-	if s.over && s.err == nil { // nobody looks at Err any more
-		s.m.emit(context.Background(), Event{
-			Kind: EventLateChange, ID: s.id(), Owner: s.meta.owner, Err: wrap("change", s.id(), err),
-		})
-	}
-	s.misuse(err)
+	s.misuse(fmt.Errorf("%s: %w", what, ErrCommitted))
 	return false
 }
 
 func (s *Session) misuse(err error) {
-	if s.err == nil {
-		s.err = err
+	if s.err != nil {
+		return
+	}
+	s.err = err
+	if s.over { // nobody looks at Err any more
+		s.m.emit(context.Background(), Event{
+			Kind: EventLateChange, ID: s.id(), Owner: s.meta.owner, Err: wrap("change", s.id(), err),
+		})
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -45,6 +44,7 @@ func (s *Session) Take(ctx context.Context, name string) (value string, ok bool,
 
 // mayStore says why a field cannot be changed in the store now, if so.
 func (s *Session) mayStore(op, name string) error {
+	s.tooLarge = false
 	switch {
 	case reserved(name):
 		return wrap(op, s.id(), fmt.Errorf("field %q: %w", name, ErrReserved))
@@ -68,58 +68,60 @@ func (s *Session) take(ctx context.Context, name string) (string, bool, error) {
 		if !ok {
 			return "", false, nil
 		}
-		done, err := s.swap(ctx, "take", name, backend.Patch{Delete: []string{name}})
-		if err != nil {
-			return "", false, err
-		}
-		if done {
+		_, err := s.m.b.Apply(ctx, s.id(), backend.Patch{
+			If: map[string]string{
+				fieldCreated: s.fields[fieldCreated], fieldEpoch: s.fields[fieldEpoch], name: value,
+			},
+			Has:    []string{fieldAccessed, fieldToken, name},
+			Delete: []string{name},
+		})
+		if err == nil {
 			delete(s.fields, name)
 			return value, true, nil
 		}
+		if !errors.Is(err, ErrConflict) {
+			return "", false, s.notLanded(ctx, true, err)
+		}
+		if s.cached {
+			err = s.freshen(ctx)
+		} else {
+			err = s.reread(ctx, name)
+		}
+		if err != nil {
+			return "", false, err
+		}
 	}
-}
-
-// swap makes p, a change of a field that is stored, if the store holds in it what s does. It reports whether; if not, it
-// takes over what the store holds.
-func (s *Session) swap(ctx context.Context, op, name string, p backend.Patch) (bool, error) {
-	p.If = map[string]string{
-		fieldCreated: s.fields[fieldCreated], fieldEpoch: s.fields[fieldEpoch], name: s.fields[name],
-	}
-	p.Has = mustHave[1:]
-	if _, ok := s.fields[name]; ok {
-		p.Has = append(slices.Clip(p.Has), name)
-	}
-	_, err := s.m.b.Apply(ctx, s.id(), p)
-	switch {
-	case err == nil:
-		return true, nil
-	case !errors.Is(err, ErrConflict):
-		return false, s.notLanded(ctx, true, err)
-	case s.cached:
-		return false, s.freshen(ctx)
-	}
-	return false, s.reread(ctx, op, name)
 }
 
 // reread takes over what the store holds in a field by now, or returns ErrConflict if the session has changed
 // hands, or another program has made it none.
-func (s *Session) reread(ctx context.Context, op, name string) error {
+func (s *Session) reread(ctx context.Context, name string) error {
 	id := s.id()
 	rec, err := s.m.fresh.Load(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		s.lose()
-		return wrap(op, id, err)
+		return wrap("take", id, err)
 	case err != nil:
-		return s.m.storeFailed(ctx, op, id, err)
-	case rec.Fields[fieldCreated] != s.fields[fieldCreated] || rec.Fields[fieldEpoch] != s.fields[fieldEpoch] ||
-		partial(rec.Fields):
-		return wrap(op, id, ErrConflict)
+		return s.m.storeFailed(ctx, "take", id, err)
+	case !s.sameAs(rec):
+		return wrap("take", id, ErrConflict)
 	}
+	s.adoptField(name, rec)
+	return nil
+}
+
+// sameAs reports whether a record that was read by the session's ID is the session, and has not changed hands.
+func (s *Session) sameAs(rec backend.Record) bool {
+	return rec.Fields[fieldCreated] == s.fields[fieldCreated] && rec.Fields[fieldEpoch] == s.fields[fieldEpoch] &&
+		!partial(rec.Fields)
+}
+
+// adoptField takes over what a record holds in a field.
+func (s *Session) adoptField(name string, rec backend.Record) {
 	if v, ok := rec.Fields[name]; ok {
 		s.put(name, v)
 	} else {
 		delete(s.fields, name)
 	}
-	return nil
 }

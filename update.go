@@ -2,18 +2,20 @@ package session
 
 import (
 	"context"
-
-	"github.com/faeeb396/session/backend"
+	"errors"
+	"time"
 )
 
 // Update gives a field the value that change makes of the one that it has, in the store and at once, together with
 // everything that has gathered, and returns it. Parallel updates all count: if another request changes the field
 // meanwhile, change is called again, with what the field holds then. So it is to do nothing else, and not to write the
 // field itself. It is given the field's value and whether it is there; no lock is held, so it may ask s for other fields.
+// A field that another request sets to the empty text meanwhile counts as one that is not there.
 //
 // An error of change is returned as it is, and nothing is stored then. The other errors are those of Commit, ErrReserved,
-// ErrCommitted once the response has begun, and that of ctx if it ends between two tries. If the outcome is unknown, it is
-// not tried again. A handler answers the error itself, as that of Increment.
+// ErrCommitted once the response has begun, and that of ctx if it ends between two tries, of which there are as many as
+// fit into Options.StoreTimeout. If the outcome is unknown, it is not tried again. A handler answers the error itself, as
+// that of Increment.
 //
 // For numbers, Increment needs one round trip, however many requests add to them at a time.
 func (s *Session) Update(
@@ -21,32 +23,62 @@ func (s *Session) Update(
 ) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var deadline time.Time // from the first time that another request was faster
 	for {
 		if err := s.mayStore("update", name); err != nil {
 			return "", err
 		}
-		old, ok := s.fields[name]
-		value, err := s.unlocked(change, old, ok)
+		was := s.sight(name)
+		value, err := s.unlocked(change, was.value, was.ok)
+		if err == nil {
+			if err := s.mayStore("update", name); err != nil {
+				return "", err
+			}
+			if s.sight(name) != was {
+				continue // another goroutine of this request
+			}
+			err = s.fits(name, was, value)
+		}
 		if err != nil && s.stored && s.cached { // it may come of what the store does not hold any more
 			if err := s.freshen(ctx); err != nil {
 				return "", err
 			}
-			continue
+			if !s.cached {
+				continue
+			}
 		}
 		if err != nil {
 			return "", err
 		}
-		done, err := s.update(ctx, name, old, ok, value)
-		if err != nil {
-			return "", err
-		}
-		if done {
+		err = s.update(ctx, name, was, value, !deadline.IsZero())
+		if err == nil {
 			return value, nil
 		}
-		if err := ctx.Err(); err != nil {
+		if !errors.Is(err, errOvertaken) {
+			return "", err
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(s.m.opts.StoreTimeout)
+		}
+		if err = ctx.Err(); err == nil && time.Now().After(deadline) {
+			err = context.DeadlineExceeded
+		}
+		if err != nil {
 			return "", wrap("update", s.id(), err)
 		}
 	}
+}
+
+// sight is what an update goes by: a field, and whose it is.
+type sight struct {
+	value     string
+	ok        bool
+	id, owner string
+}
+
+func (s *Session) sight(name string) sight {
+	value, ok := s.fields[name]
+	return sight{value, ok, s.id(), s.ownerNow()}
 }
 
 // unlocked calls change without the lock, and holds it afterwards also if change panics.
@@ -56,38 +88,52 @@ func (s *Session) unlocked(change func(string, bool) (string, error), value stri
 	return change(value, ok)
 }
 
-// update stores a field's new value, and reports whether: not if the field does not hold the old one any more, in the
-// store or in s.
-func (s *Session) update(ctx context.Context, name, old string, ok bool, value string) (bool, error) {
-	if err := s.mayStore("update", name); err != nil {
-		return false, err
+// fits reports whether the session has its limits with a field's new value, together with what has gathered.
+func (s *Session) fits(name string, was sight, value string) error {
+	if was.ok && len(value) <= len(was.value) && !s.grows("") {
+		return nil
 	}
-	same := func() bool { now, still := s.fields[name]; return now == old && still == ok }
-	if !same() {
-		return false, nil
+	n, bytes := s.size(name)
+	return wrap("update", s.id(), s.m.opts.checkSize(n+1, bytes+len(name)+len(value)))
+}
+
+// update stores a field's new value with everything that has gathered, or returns errOvertaken if the store does not hold
+// the old one any more. Nothing is stored then, and s has taken over what it holds. A try after the first leaves the
+// rotation timer for later: its condition may be what has failed.
+func (s *Session) update(ctx context.Context, name string, was sight, value string, again bool) error {
+	if !s.stored || s.others || s.dirty.has(name) {
+		return s.storeField(ctx, name, value) // what the store holds is replaced anyway
 	}
-	if !ok || len(value) > len(old) {
-		n, bytes := s.size(name)
-		if err := s.m.opts.checkSize(n+1, bytes+len(name)+len(value)); err != nil {
-			_ = s.checkSize("") // what has gathered may be too large by itself
-			return false, wrap("update", s.id(), err)
+	s.guard = &guard{name: name, old: was.value, value: value, ok: was.ok, again: again}
+	defer func() { s.guard = nil }()
+	_, err := s.commit(ctx, "", 0)
+	return err
+}
+
+// guard is an update under way: the commit gives the field the new value if it holds the old one.
+type guard struct {
+	name, old, value string
+	ok, again        bool
+}
+
+// errOvertaken says that the field of an update holds another value by now.
+var errOvertaken = errors.New("session: another request has changed the field")
+
+// overtaken says why an update was refused: errOvertaken, or ErrNotFound, ErrConflict, or the store's error.
+func (s *Session) overtaken(ctx context.Context) error {
+	if s.cached {
+		if err := s.refresh(ctx); err != nil {
+			return err
 		}
+		return errOvertaken
 	}
-	if !s.stored || s.dirty.has(name) {
-		// What the store holds is replaced anyway.
-		err := s.storeField(ctx, name, value)
-		return err == nil, err
+	rec, err := s.m.fresh.Load(ctx, s.id())
+	if err != nil {
+		return err
 	}
-	if s.any() {
-		if _, err := s.commit(ctx, "", 0); err != nil || !same() {
-			return false, err
-		}
+	if !s.sameAs(rec) {
+		return ErrConflict
 	}
-	ctx, cancel := s.m.storeContext(ctx)
-	defer cancel()
-	done, err := s.swap(ctx, "update", name, backend.Patch{Set: map[string]string{name: value}})
-	if done {
-		s.put(name, value)
-	}
-	return done, err
+	s.adoptField(s.guard.name, rec)
+	return errOvertaken
 }
