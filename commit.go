@@ -49,7 +49,6 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 	if s.sealed {
 		return 0, wrap("increment", s.id(), ErrCommitted)
 	}
-	s.tooLarge = false
 	noCounter := func() error { return wrap("increment", s.id(), fmt.Errorf("field %q: %w", name, ErrCounter)) }
 	if s.stored && !s.dirty.has(name) {
 		n, err := s.commit(ctx, name, delta)
@@ -114,6 +113,7 @@ func parseCounter(s string) (int64, bool) {
 
 // commit stores what is pending, and delta added to the named counter unless that is empty.
 func (s *Session) commit(ctx context.Context, counter string, delta int64) (int64, error) {
+	s.tooLarge = false
 	if s.err != nil {
 		return 0, wrap("commit", s.id(), s.err)
 	}
@@ -264,6 +264,16 @@ func (s *Session) notLanded(ctx context.Context, asked bool, err error) error {
 func (s *Session) reset() {
 	s.token, s.stored, s.timed, s.fields, s.meta, s.pending = "", false, false, nil, meta{}, pending{}
 	s.ttl = s.m.opts.IdleTimeout
+}
+
+// dropPending drops what has gathered and cannot be stored.
+func (s *Session) dropPending(ctx context.Context) {
+	if s.stored {
+		s.pending, s.cached = pending{}, true
+		_ = s.refresh(ctx) // so that it shows what is stored
+	} else {
+		s.reset()
+	}
 }
 
 // lose is reset for a session that others have ended. The cookie is left alone: by now the client may hold the token of

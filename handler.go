@@ -293,16 +293,6 @@ func (s *Session) seal(ctx context.Context) (cookie, error) {
 	return s.cookieNow(), err
 }
 
-// dropPending drops what has gathered and cannot be stored.
-func (s *Session) dropPending(ctx context.Context) {
-	if s.stored {
-		s.pending, s.cached = pending{}, true
-		_ = s.refresh(ctx) // so that it shows what is stored
-	} else {
-		s.reset()
-	}
-}
-
 // cookieNow returns what the client is to be told now.
 func (s *Session) cookieNow() cookie {
 	c := cookie{change: s.cookie}

@@ -73,8 +73,7 @@ type Options struct {
 
 	// ErrorHandler answers a request whose session could not be loaded or stored, in place of the handler's
 	// answer, of which nothing is sent. It is to write a status: net/http sends 200 OK otherwise. It may ask for the
-	// session: Manager.Get returns what it has returned before.
-	// If nil, [DefaultErrorHandler].
+	// session: Manager.Get returns what it has returned before. If nil, [DefaultErrorHandler].
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
 	// OnEvent is told what happens to sessions, in the goroutine in which it happens. The session is blocked until the

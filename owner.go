@@ -281,13 +281,8 @@ func (s *Session) confirm(ctx context.Context, l link, p pending) error {
 
 // loginFailed drops a login that found no place in its owner's index, with all that was to be stored with it.
 func (s *Session) loginFailed(ctx context.Context, err error) error {
-	switch {
-	case !errors.Is(err, ErrTooManySessions):
-	case s.stored:
-		s.pending, s.cached = pending{}, true
-		_ = s.refresh(ctx) // so that it shows what is stored
-	default:
-		s.reset()
+	if errors.Is(err, ErrTooManySessions) {
+		s.dropPending(ctx)
 	}
 	return wrap("login", s.id(), err) // the hook has been told, where it was the store
 }

@@ -39,7 +39,7 @@ type state struct {
 	timed   bool   // the token is one that the timer gave out, in this request
 	over    bool   // the handler has returned
 
-	tooLarge bool // Commit has told that what has gathered is too large, and it has not been changed since
+	tooLarge bool // Commit, called last of all, has told that what has gathered is too large
 
 	presented bool   // the request came with a cookie
 	left      string // the session that a login of this request has linked, and then did not get

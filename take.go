@@ -44,7 +44,6 @@ func (s *Session) Take(ctx context.Context, name string) (value string, ok bool,
 
 // mayStore says why a field cannot be changed in the store now, if so.
 func (s *Session) mayStore(op, name string) error {
-	s.tooLarge = false
 	switch {
 	case reserved(name):
 		return wrap(op, s.id(), fmt.Errorf("field %q: %w", name, ErrReserved))

@@ -82,7 +82,7 @@ func TestUpdateAfterARotationStoresNothing(t *testing.T) {
 	if got := sorted(mustPeek(t, m, s)); !errors.Is(err, session.ErrConflict) || got != "a=1" {
 		t.Errorf("Update = %v, and the store holds %s", err, got)
 	}
-	if view.Commit(ctx); sorted(mustPeek(t, m, s)) != "a=1" {
+	if _ = view.Commit(ctx); sorted(mustPeek(t, m, s)) != "a=1" {
 		t.Error("the next commit makes up for it")
 	}
 }

@@ -288,6 +288,27 @@ func TestGroupHasTheLastDeadline(t *testing.T) {
 	}
 }
 
+// A group that is used again has nothing of its deadline before.
+func TestGroupHasNoOlderDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		s.ask(t.Context(), t, 0, lanes)
+		for i := range 20 {
+			want := time.Duration(20-i) * time.Minute
+			ctx, cancel := context.WithTimeout(t.Context(), want)
+			defer cancel()
+			now, last := time.Now(), len(s.lets)-1
+			s.ask(ctx, t, lanes+i, lanes+i+1)
+			s.let(last)
+			deadline, ok := s.ctxs[last+1].Deadline()
+			if got := deadline.Sub(now); !ok || got != want {
+				t.Errorf("the deadline of call %d is %v, %v, want %v", i, got, ok, want)
+			}
+		}
+		s.letRest()
+	})
+}
+
 func TestSilentLanesAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
