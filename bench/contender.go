@@ -36,6 +36,7 @@ type contender struct {
 	kind   kind
 	routes []route // those that are measured; nil for all
 	agent  func() agent
+	cached bool   // reads are answered from the process, of sessions that were read a moment ago
 	gate   *gates // nil if it has neither routeField nor routeShow
 	close  func()
 }

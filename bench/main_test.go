@@ -181,6 +181,35 @@ func TestRoundWithoutTime(t *testing.T) {
 	}
 }
 
+// Before a round of reads, the local cache has read every session. After the seeding it goes past what it has cached, so
+// that these reads can be counted.
+func TestRoundFillsLocalCache(t *testing.T) {
+	srv := startTestServer(t)
+	all := everybody(t, srv)
+	c := all[slices.IndexFunc(all, func(c *contender) bool { return c.name == nameRuCache })]
+	const sessions, parallel = 100, 2
+	e, err := newEntrant(c, sessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		route route
+		reads int
+	}{{routeIgnore, 0}, {routeRead, sessions + parallel}} {
+		names, err := srv.monitored(t.Context(), func() error {
+			_, err := (&meter{d: 0}).round(t.Context(), e, tt.route, parallel)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return name != "hgetall" })
+		if len(names) < tt.reads || tt.reads == 0 && len(names) > 0 {
+			t.Errorf("%s: %d reads, want %d", tt.route, len(names), tt.reads)
+		}
+	}
+}
+
 // The whole program, as quickly as it goes: the JSON and the charts can be read again.
 func TestQuickRun(t *testing.T) {
 	startTestServer(t).stop() // or skip
