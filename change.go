@@ -65,7 +65,12 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 		}
 	}
 	if g := s.guard; g != nil {
-		p.If[g.name], p.Set[g.name] = g.old, g.value
+		p.If[g.name] = g.old
+		if g.remove {
+			p.Delete = append(p.Delete, g.name)
+		} else {
+			p.Set[g.name] = g.value
+		}
 		if g.ok {
 			p.Has = append(slices.Clip(p.Has), g.name)
 		}
@@ -158,7 +163,9 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 		s.put(name, v)
 		sum = n
 	}
-	if g := s.guard; g != nil {
+	if g := s.guard; g != nil && g.remove {
+		delete(s.fields, g.name)
+	} else if g != nil {
 		s.put(g.name, g.value)
 	}
 	if c.patch.TTL > 0 {

@@ -30,6 +30,11 @@ func newSpy() *spy { return &spy{Backend: memory.New(nil)} }
 
 func (s *spy) Unwrap() backend.Backend { return s.Backend }
 
+// beforeApply has f called before the next Apply.
+func (s *spy) beforeApply(f func()) {
+	s.before = map[string]func(string){"Apply": func(string) { f() }}
+}
+
 func (s *spy) note(method, id string) error {
 	s.mu.Lock()
 	call := method

@@ -8,38 +8,42 @@ import (
 	"github.com/faeeb396/session/backend"
 )
 
-// Take reads a field and takes it away, in the store and at once, together with everything that has gathered: of
-// parallel requests exactly one gets the value, the others false. For messages that are to be shown once.
+// Take reads a field and takes it away, in the store and at once, together with everything that has gathered, in one
+// write. For messages that are to be shown once: of parallel requests exactly one gets the value, the others false. With
+// false nothing is stored: what has gathered waits for the commit.
 //
-// The errors are those of Commit, ErrReserved, and ErrCommitted once the response has begun. If the outcome is
-// unknown, it is not tried again: the value may be gone. A value that was set in s, by a commit whose outcome is unknown,
-// counts as set again. A handler answers the error itself, as that of Increment.
+// The errors are those of Commit, ErrReserved, ErrCommitted once the response has begun, and that of ctx if it ends
+// between two tries, of which there are as many as fit into Options.StoreTimeout while other requests change the field. If
+// the outcome is unknown, it is not tried again: the value may be gone. A value that was set in s, by a commit whose
+// outcome is unknown, counts as set again. A handler answers the error itself, as that of Increment.
 func (s *Session) Take(ctx context.Context, name string) (value string, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.mayStore("take", name); err != nil {
 		return "", false, err
 	}
-	changed := s.dirty.has(name)
-	if _, ok := s.fields[name]; !ok && !changed {
+	if _, ok := s.fields[name]; !ok && !s.dirty.has(name) {
 		if err := s.freshen(ctx); err != nil { // another machine may have set it
 			return "", false, err
 		}
 	}
-	value, ok = s.fields[name]
-	if !ok {
-		return "", false, nil
-	}
-	if !s.stored || changed {
-		// Nobody else can see this value: it was set here, and is not stored yet.
-		delete(s.fields, name)
-		s.markDirty(name)
-		if _, err = s.commit(ctx, "", 0); misused(err) {
-			s.put(name, value) // nothing was written: it is there as before
+	var t tries
+	for {
+		value, ok := s.fields[name]
+		if !ok {
+			return "", false, nil
 		}
-		return value, err == nil, err
+		err := s.take(ctx, name, value, t.begun())
+		if err == nil {
+			return value, true, nil
+		}
+		if !errors.Is(err, errOvertaken) {
+			return "", false, err
+		}
+		if err := t.again(ctx, s.m.opts.StoreTimeout); err != nil {
+			return "", false, wrap("take", s.id(), err)
+		}
 	}
-	return s.take(ctx, name)
 }
 
 // mayStore says why a field cannot be changed in the store now, if so.
@@ -53,61 +57,26 @@ func (s *Session) mayStore(op, name string) error {
 	return wrap(op, s.id(), s.err)
 }
 
-// take is Take for a field that is stored.
-func (s *Session) take(ctx context.Context, name string) (string, bool, error) {
-	if s.any() {
-		if _, err := s.commit(ctx, "", 0); err != nil {
-			return "", false, err
+// take takes a field away that has this value, and stores that with everything that has gathered, or returns errOvertaken
+// as update does.
+func (s *Session) take(ctx context.Context, name, value string, again bool) error {
+	if s.stored && !s.dirty.has(name) {
+		if s.grows("") {
+			n, bytes := s.size(name)
+			if err := s.m.opts.checkSize(n, bytes); err != nil {
+				return wrap("take", s.id(), err)
+			}
 		}
+		return s.guarded(ctx, guard{name: name, old: value, ok: true, remove: true, again: again})
 	}
-	ctx, cancel := s.m.storeContext(ctx)
-	defer cancel()
-	for {
-		value, ok := s.fields[name]
-		if !ok {
-			return "", false, nil
-		}
-		_, err := s.m.b.Apply(ctx, s.id(), backend.Patch{
-			If: map[string]string{
-				fieldCreated: s.fields[fieldCreated], fieldEpoch: s.fields[fieldEpoch], name: value,
-			},
-			Has:    []string{fieldAccessed, fieldToken, name},
-			Delete: []string{name},
-		})
-		if err == nil {
-			delete(s.fields, name)
-			return value, true, nil
-		}
-		if !errors.Is(err, ErrConflict) {
-			return "", false, s.notLanded(ctx, true, err)
-		}
-		if s.cached {
-			err = s.freshen(ctx)
-		} else {
-			err = s.reread(ctx, name)
-		}
-		if err != nil {
-			return "", false, err
-		}
+	// Nobody else can see this value: it was set here, and is not stored yet.
+	delete(s.fields, name)
+	s.markDirty(name)
+	_, err := s.commit(ctx, "", 0)
+	if misused(err) {
+		s.put(name, value) // nothing was written: it is there as before
 	}
-}
-
-// reread takes over what the store holds in a field by now, or returns ErrConflict if the session has changed
-// hands, or another program has made it none.
-func (s *Session) reread(ctx context.Context, name string) error {
-	id := s.id()
-	rec, err := s.m.fresh.Load(ctx, id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		s.lose()
-		return wrap("take", id, err)
-	case err != nil:
-		return s.m.storeFailed(ctx, "take", id, err)
-	case !s.sameAs(rec):
-		return wrap("take", id, ErrConflict)
-	}
-	s.adoptField(name, rec)
-	return nil
+	return err
 }
 
 // sameAs reports whether a record that was read by the session's ID is the session, and has not changed hands.

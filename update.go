@@ -23,7 +23,7 @@ func (s *Session) Update(
 ) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var deadline time.Time // from the first time that another request was faster
+	var t tries
 	for {
 		if err := s.mayStore("update", name); err != nil {
 			return "", err
@@ -50,23 +50,39 @@ func (s *Session) Update(
 		if err != nil {
 			return "", err
 		}
-		err = s.update(ctx, name, was, value, !deadline.IsZero())
+		err = s.update(ctx, name, was, value, t.begun())
 		if err == nil {
 			return value, nil
 		}
 		if !errors.Is(err, errOvertaken) {
 			return "", err
 		}
-		if deadline.IsZero() {
-			deadline = time.Now().Add(s.m.opts.StoreTimeout)
-		}
-		if err = ctx.Err(); err == nil && time.Now().After(deadline) {
-			err = context.DeadlineExceeded
-		}
-		if err != nil {
+		if err := t.again(ctx, s.m.opts.StoreTimeout); err != nil {
 			return "", wrap("update", s.id(), err)
 		}
 	}
+}
+
+// tries are those of a change that depends on a field. There are as many as fit into a time.
+type tries struct {
+	deadline time.Time // from the first time that another request was faster
+}
+
+// begun reports whether there was a try.
+func (t *tries) begun() bool { return !t.deadline.IsZero() }
+
+// again says why there is to be no other try, if so.
+func (t *tries) again(ctx context.Context, timeout time.Duration) error {
+	if !t.begun() {
+		t.deadline = time.Now().Add(timeout)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if time.Now().After(t.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // sight is what an update goes by: a field, and whose it is.
@@ -104,22 +120,28 @@ func (s *Session) update(ctx context.Context, name string, was sight, value stri
 	if !s.stored || s.others || s.dirty.has(name) {
 		return s.storeField(ctx, name, value) // what the store holds is replaced anyway
 	}
-	s.guard = &guard{name: name, old: was.value, value: value, ok: was.ok, again: again}
+	return s.guarded(ctx, guard{name: name, old: was.value, value: value, ok: was.ok, again: again})
+}
+
+// guard is a change under way that depends on a field: the commit gives that the new value, or takes it away, if it holds
+// the old one.
+type guard struct {
+	name, old, value  string
+	ok, remove, again bool
+}
+
+// guarded commits a change that depends on a field.
+func (s *Session) guarded(ctx context.Context, g guard) error {
+	s.guard = &g
 	defer func() { s.guard = nil }()
 	_, err := s.commit(ctx, "", 0)
 	return err
 }
 
-// guard is an update under way: the commit gives the field the new value if it holds the old one.
-type guard struct {
-	name, old, value string
-	ok, again        bool
-}
-
-// errOvertaken says that the field of an update holds another value by now.
+// errOvertaken says that the field of a guarded change holds another value by now.
 var errOvertaken = errors.New("session: another request has changed the field")
 
-// overtaken says why an update was refused: errOvertaken, or ErrNotFound, ErrConflict, or the store's error.
+// overtaken says why a guarded change was refused: errOvertaken, or ErrNotFound, ErrConflict, or the store's error.
 func (s *Session) overtaken(ctx context.Context) error {
 	if s.cached {
 		if err := s.refresh(ctx); err != nil {

@@ -73,10 +73,10 @@ func TestUpdateAfterARotationStoresNothing(t *testing.T) {
 	view := mustLoad(t, m, s.Token())
 	view.Set("b", "2")
 	_, err := view.Update(ctx, "a", func(v string, _ bool) (string, error) {
-		b.before = map[string]func(string){"Apply": func(string) {
+		b.beforeApply(func() {
 			s.Rotate()
 			mustCommit(t, s)
-		}}
+		})
 		return v + "2", nil
 	})
 	if got := sorted(mustPeek(t, m, s)); !errors.Is(err, session.ErrConflict) || got != "a=1" {
