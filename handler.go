@@ -22,7 +22,8 @@ type ctxKey struct{ m *Manager }
 // Options.ErrorHandler answers, and nothing of next's response is sent.
 //
 // If next panics, what has not been stored is dropped and the panic goes on: put a handler that recovers
-// outside this one, because one inside would have the changes of a failed request stored. A Destroy, and an
+// outside this one, because one inside, as that of a router that this one is wrapped around, would have the changes of a
+// failed request stored. A Destroy, and an
 // Increment, are done at once and stay done: the client is told of a token that they have stored. A Handler of the
 // same Manager inside another does nothing.
 //
@@ -76,8 +77,8 @@ func (m *Manager) FromContext(ctx context.Context) (*Session, error) {
 	return x.get(ctx)
 }
 
-// leave hands back what net/http looks for in the request that it made. Where next has panicked, it tells the client of
-// a token that was stored; where it has done so because the error handler had answered in its place, all is well.
+// leave hands back what net/http looks for in the request that it made. Where next has panicked, it drops what has not
+// been stored and tells the client of a token that was; where it has done so because the error handler had answered in its place, all is well.
 func (x *exchange) leave(r *http.Request) {
 	if r.MultipartForm == nil {
 		r.MultipartForm = x.r.MultipartForm // net/http removes its temporary files
@@ -92,12 +93,25 @@ func (x *exchange) leave(r *http.Request) {
 			panic(p)
 		}
 	}
-	if x.begun || !x.asked || x.loadErr != nil {
+	if x.begun {
 		return
 	}
-	x.session.mu.Lock()
-	defer x.session.mu.Unlock()
-	x.m.writeCookie(x.ResponseWriter.Header(), x.session.cookieNow())
+	// Whoever recovers outside may answer through this writer, as Echo does, or hold the session: neither commits it.
+	x.begun = true
+	defer x.committed.Store(true)
+	if c := x.session.drop(); x.asked && x.loadErr == nil {
+		x.header(c)
+	}
+}
+
+// drop drops what has not been stored, for good, and returns what to do to the cookie.
+func (s *Session) drop() cookie {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending, s.sealed, s.over = (pending{}), true, true; s.m != nil && !s.stored {
+		s.reset()
+	}
+	return s.cookieNow()
 }
 
 func exchangeOf(ctx context.Context, m *Manager) *exchange {
