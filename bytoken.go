@@ -16,7 +16,8 @@ import (
 // reason.
 
 // Create stores a new session with these fields, and returns it with its token. ttl is its idle timeout, 0 for
-// Options.IdleTimeout. The errors are those of Session.Set and Session.SetTTL; nothing is written then.
+// Options.IdleTimeout. The errors are those of Session.Set and Session.SetTTL, of which nothing is written, and the
+// store's, of which that is unknown: nobody has the token then.
 func (m *Manager) Create(ctx context.Context, fields map[string]string, ttl time.Duration) (*Session, error) {
 	s := m.NewSession()
 	if ttl != 0 {

@@ -41,7 +41,7 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 	now := s.m.now()
 	c := change{now: now}
 	c.touch = s.newTTL || s.login || s.remember || !s.peeked && s.m.opts.touchDue(now, s.accessed, s.ttl, s.touched)
-	if timed && !s.peeked && !s.login && !s.rotate {
+	if timed && !s.peeked && !s.sealed && !s.login && !s.rotate {
 		s.timer(&c)
 	}
 	if !c.touch && !c.timed && !s.any() && len(add) == 0 && s.guard == nil {

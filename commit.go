@@ -11,15 +11,16 @@ import (
 	"github.com/faeeb396/session/backend"
 )
 
-// Commit stores what has gathered, in one round trip, and touches the session if that is due. With nothing to
-// store and no touch due it does nothing. Manager.Handler calls it. Call it where there is no Handler, and in a handler
-// that is to answer an error of it itself, such as ErrTooLarge, or ErrTooManySessions after a Login.
+// Commit stores what has gathered, in one round trip, touches the session if that is due, and renews its token if
+// Options.RotateInterval has that due. With nothing to do it does nothing. Manager.Handler calls it. Call it where there
+// is no Handler, and then Manager.WriteCookie, and in a handler that is to answer an error of it itself, such as
+// ErrTooLarge, or ErrTooManySessions after a Login.
 //
 // ErrNotFound says that the session has ended meanwhile, ErrConflict that a login or rotation was faster:
-// nothing was stored and the session never comes back. ErrTooLarge leaves the changes as they are, for the handler to
-// take some back; if it does not, they are dropped at its end. Any other error of the store leaves the outcome unknown;
-// the changes are kept, but committing them again may count an Increment twice. A touch alone that fails is an
-// event and no error: the session was read, and that holds.
+// nothing was stored, and what has ended never comes back. ErrTooLarge leaves the changes as they are, for the handler to
+// take some back; if it does not, they are dropped at its end. ErrCommitted says that the response has begun, and what
+// could not be stored before is not stored any more. Any other error of the store leaves the outcome unknown; the changes
+// are kept for another Commit. A touch alone that fails is an event and no error: the session was read, and that holds.
 //
 // A handler that calls it answers its errors itself. Only those of the store, and of misuse, may come again at its end,
 // when Handler commits what is left: then Options.ErrorHandler answers after all.
@@ -28,6 +29,9 @@ import (
 func (s *Session) Commit(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.sealed && s.any() { // it could not be stored before, and the client has its answer
+		return wrap("commit", s.id(), ErrCommitted)
+	}
 	_, err := s.commit(ctx, "", 0)
 	s.tooLarge = errors.Is(err, ErrTooLarge)
 	return err
@@ -37,8 +41,10 @@ func (s *Session) Commit(ctx context.Context) error {
 // has gathered, and returns the new value. An absent field counts as 0. Parallel increments all count.
 //
 // ErrCounter says that the field holds no integer or that the sum would leave ±(2⁵³−1), ErrReserved that the
-// field is not the application's; nothing was written then. Once the response has begun, it is ErrCommitted. If the
-// outcome is unknown, it is not sent again. Whatever the error, a handler answers it itself: Options.ErrorHandler answers
+// field is not the application's; nothing was written to the session then. (A Login that waits for its commit may have
+// ended the owner's oldest session by then, see Options.MaxSessions.) Once the response has begun, it is ErrCommitted. The
+// others are those of Commit. If the outcome is unknown, it is not sent again: calling Increment again may count twice.
+// Whatever the error, a handler answers it itself: Options.ErrorHandler answers
 // those of Manager.Get and of the commit alone.
 func (s *Session) Increment(ctx context.Context, name string, delta int64) (int64, error) {
 	s.mu.Lock()
@@ -122,6 +128,11 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 			return 0, wrap("commit", s.id(), err)
 		}
 	}
+	if s.login || s.rotate { // several calls, in one time
+		var cancel context.CancelFunc
+		ctx, cancel = s.m.storeContext(ctx)
+		defer cancel()
+	}
 	if !s.stored {
 		return 0, s.create(ctx)
 	}
@@ -184,13 +195,10 @@ func (s *Session) refreshForPrivilege(ctx context.Context) error {
 	if !s.cached {
 		return nil
 	}
-	ctx, cancel := s.m.storeContext(ctx)
-	defer cancel()
-	err := s.refresh(ctx)
-	if err == nil {
-		return nil
+	if err := s.refresh(ctx); err != nil {
+		return s.notLanded(ctx, true, err)
 	}
-	return s.notLanded(ctx, true, err)
+	return nil
 }
 
 // write sends a change. If it is refused because another request was faster with what the timer had due, or may
@@ -313,6 +321,9 @@ func (s *Session) startOver(ctx context.Context, counter string, delta int64) er
 func (s *Session) restart(p pending) {
 	fields, ttl := s.fields, s.ttl
 	s.reset()
+	if s.cookie == setCookie {
+		s.cookie = keepCookie // that token is dead
+	}
 	s.pending = p
 	if p.newTTL {
 		s.ttl = ttl
@@ -473,9 +484,11 @@ func (o *Options) checkSize(fields, bytes int) error {
 }
 
 // Destroy ends the session at once, in the store, and makes the response delete the cookie. On an error it
-// may or may not have ended, and the cookie is left alone: tell the user that the logout failed.
+// may or may not have ended, and the cookie is left alone: tell the user that the logout failed. Once the response has
+// begun, the session ends all the same, and its cookie is worth nothing.
 //
-// What is set afterwards makes a new session. It goes on for up to Options.StoreTimeout if ctx ends meanwhile:
+// It ends whatever the session has become since this request read it: a logout wins over a login of the same session
+// that is under way. What is set afterwards makes a new session. It goes on for up to Options.StoreTimeout if ctx ends meanwhile:
 // a browser that goes away does not keep its session.
 func (s *Session) Destroy(ctx context.Context) error {
 	s.mu.Lock()

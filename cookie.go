@@ -139,18 +139,24 @@ func (c *CookieOptions) clear(h http.Header) {
 	addCookie(h, cookie)
 }
 
-// addCookie replaces an earlier Set-Cookie of the same name: a response that sets one twice leaves it to the
-// browser which of them counts.
+// addCookie replaces an earlier Set-Cookie of the same cookie: a response that sets one twice leaves it to the
+// browser which of them counts. One with another Path or Domain is another cookie.
 func addCookie(h http.Header, cookie *http.Cookie) {
 	lines := h["Set-Cookie"]
 	kept := lines[:0:0]
 	for _, line := range lines {
-		if !strings.HasPrefix(line, cookie.Name+"=") {
+		if !strings.HasPrefix(line, cookie.Name+"=") || !sameCookie(line, cookie) {
 			kept = append(kept, line)
 		}
 	}
 	h["Set-Cookie"] = append(kept, cookie.String())
 	forbidCaching(h)
+}
+
+// sameCookie reports whether a line sets the cookie, or none that a browser takes.
+func sameCookie(line string, cookie *http.Cookie) bool {
+	c, err := http.ParseSetCookie(line)
+	return err != nil || c.Name == cookie.Name && c.Path == cookie.Path && c.Domain == strings.TrimPrefix(cookie.Domain, ".")
 }
 
 // forbidCaching keeps shared caches from giving one visitor's cookie to another (RFC 9111, section 7.3). What a handler

@@ -48,7 +48,7 @@ func (s *Session) Alive(ctx context.Context) (bool, error) {
 
 // AuthenticatedWithin reports whether the owner logged in at most d ago: to ask for a new login before something that
 // matters. It goes by what the store held when the session was read, and reads it again if it may come from a local
-// cache. It is false before a login, and if the session is found to have ended then; the error is the store's. A session
+// cache. It is false before a login, and if that second reading finds the session ended; the error is the store's. A session
 // that is held for longer than a request is to be loaded again. See OWASP ASVS 5.0, 7.5.1 and 7.5.3.
 //
 //	recent, err := s.AuthenticatedWithin(ctx, 5*time.Minute)
@@ -63,7 +63,7 @@ func (s *Session) AuthenticatedWithin(ctx context.Context, d time.Duration) (boo
 	case err != nil:
 		return false, s.m.storeFailed(ctx, "refresh", s.id(), err)
 	}
-	return s.authenticated != 0 && s.authenticated.until(s.m.opts.Now()) <= d, nil
+	return s.authenticated != 0 && !s.others && s.authenticated.until(s.m.opts.Now()) <= d, nil
 }
 
 // freshen is refresh, and forgets a session that has ended.

@@ -19,7 +19,8 @@ type ctxKey struct{ m *Manager }
 // The session is read from the store when it is first asked for; a request that never asks costs nothing. What
 // has changed is stored in one round trip before the first byte of the response, however next begins it, so
 // that whoever sees the response finds the change made. If the session cannot be read or stored,
-// Options.ErrorHandler answers, and nothing of next's response is sent.
+// Options.ErrorHandler answers, and nothing of next's response is sent, nor any header that it has set: what such an
+// answer needs too, for CORS or with the request's ID, is to be set outside.
 //
 // If next panics, what has not been stored is dropped and the panic goes on: put a handler that recovers
 // outside this one, because one inside, as that of a router that this one is wrapped around, would have the changes of a
@@ -58,6 +59,9 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 // It does so too if the commit fails at the end. An error of a call that goes to the store at once, as Increment, is
 // the handler's to answer.
 //
+// If it is first called after the response has begun, the session is read, and touched if that is due, but takes no changes,
+// and the response says nothing of it: no Vary, no new token.
+//
 // ErrNoHandler says that the request did not pass through Handler, and so does an event: nobody else answers then.
 func (m *Manager) Get(r *http.Request) (*Session, error) {
 	s, err := m.FromContext(r.Context())
@@ -67,7 +71,8 @@ func (m *Manager) Get(r *http.Request) (*Session, error) {
 	return s, err
 }
 
-// FromContext is Get for code that has the request's context and not the request. ErrNoHandler is no event here.
+// FromContext is Get for code that has the request's context and not the request, as net/http gives it: frameworks have
+// contexts of their own. ErrNoHandler is no event here.
 // The first call reads the session, within the deadline of its ctx, and all others return what that has found.
 func (m *Manager) FromContext(ctx context.Context) (*Session, error) {
 	x := exchangeOf(ctx, m)
@@ -182,14 +187,28 @@ func (x *exchange) get(ctx context.Context) (*Session, error) {
 	x.session.presented = p != noCookie
 	switch p {
 	case goodCookie:
-		err := x.session.load(ctx, token, x.m.opts.TouchInterval < 0)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			x.loadErr = err
-		}
+		x.loadErr = errPanicked // until the store has returned
+		x.loadErr = x.load(ctx, token)
 	case badCookie:
 		x.m.emit(ctx, Event{Kind: EventRejectedCookie})
 	}
 	return x.result()
+}
+
+// errPanicked is what is left of a call to the store that has not returned.
+var errPanicked = wrap("get", "", errors.New("the store panicked"))
+
+// load reads the session that token names. A session that is first read after the response has begun is in use all the
+// same, and touched if that is due.
+func (x *exchange) load(ctx context.Context, token string) error {
+	err := x.session.load(ctx, token, x.m.opts.TouchInterval < 0)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err == nil && x.begun:
+		_, _ = x.session.commit(ctx, "", 0) // the hook is told of what fails
+	}
+	return err
 }
 
 func (x *exchange) result() (*Session, error) {
@@ -215,11 +234,18 @@ func (x *exchange) begin() error {
 	if !x.asked {
 		return nil
 	}
-	var c cookie
-	err := x.loadErr
-	if err == nil {
-		c, err = x.session.seal(x.above)
+	if x.loadErr != nil {
+		x.fail(cookie{}, x.loadErr)
+		return x.failed
 	}
+	returned := false
+	defer func() {
+		if !returned { // the store has panicked, and that goes on
+			x.fail(x.session.drop(), errPanicked)
+		}
+	}()
+	c, err := x.session.seal(x.above)
+	returned = true
 	if err != nil {
 		x.fail(c, err)
 		return x.failed
@@ -273,8 +299,8 @@ func (x *exchange) finish() {
 	_ = x.begin()
 	x.mu.Lock()
 	used := x.asked && x.loadErr == nil
+	err := x.session.end() // with the lock: a goroutine of next may be about to ask for the session
 	x.mu.Unlock()
-	err := x.session.end()
 	if used && errors.Is(err, ErrCommitted) {
 		x.m.emit(x.r.Context(), Event{Kind: EventLateChange, ID: x.session.ID(), Err: err})
 	}

@@ -59,7 +59,7 @@ func (k Key[T]) GetOr(s *Session, def T) (T, error) {
 }
 
 // Set gives the field a value, as Session.Set does. The error says that v has no text or JSON form, and nothing changes
-// then, or it is what Session.Err says, of this change or one before. Whether the session is too large (ErrTooLarge) is
+// then, or it is what Session.Err says: after one misuse of the session, that of every later Set. Whether the session is too large (ErrTooLarge) is
 // seen at the commit.
 func (k Key[T]) Set(s *Session, v T) error {
 	text, err := encode(&v)
@@ -208,6 +208,10 @@ func encode(p any) (string, error) {
 	case reflect.Float32, reflect.Float64:
 		return strconv.FormatFloat(rv.Float(), 'g', -1, rv.Type().Bits()), nil
 	}
+	_, readsText := reflect.TypeAssert[encoding.TextUnmarshaler](rv)
+	if _, readsJSON := reflect.TypeAssert[json.Unmarshaler](rv); readsText && !readsJSON {
+		return "", errors.New("a type that reads text and writes none cannot be read back") // package json asks it, too
+	}
 	text, err := json.Marshal(p)
 	return string(text), err
 }
@@ -262,15 +266,16 @@ func decode(text string, into any) (err error) {
 	return err
 }
 
-// newText makes rv, if it is a pointer to a type that reads text, point to a new one.
+// newText makes rv, if it is a pointer to a type that writes and reads text, point to a new one.
 func newText(rv reflect.Value) (encoding.TextUnmarshaler, bool) {
 	if rv.Kind() != reflect.Pointer {
 		return nil, false
 	}
 	v := reflect.New(rv.Type().Elem())
-	u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v)
-	if ok {
-		rv.Set(v)
+	u, reads := reflect.TypeAssert[encoding.TextUnmarshaler](v)
+	if _, writes := reflect.TypeAssert[encoding.TextMarshaler](v); !reads || !writes { // encode has made something else
+		return nil, false
 	}
-	return u, ok
+	rv.Set(v)
+	return u, true
 }

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"math/big"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend/memory"
 )
 
 type role string
@@ -289,6 +291,16 @@ func check[T any](t *testing.T, s *session.Session, k session.Key[T]) {
 	}
 }
 
+// ratio reads text and JSON, and writes the latter.
+type ratio struct{ A, B int }
+
+func (r *ratio) UnmarshalText(b []byte) error { return errors.New("no ratio: " + string(b)) }
+
+func (r *ratio) UnmarshalJSON(b []byte) error {
+	type plain ratio
+	return json.Unmarshal(b, (*plain)(r))
+}
+
 // strength reads text and writes none.
 type strength int
 
@@ -304,6 +316,12 @@ func (l *strength) UnmarshalText(b []byte) error {
 
 func TestKeyOfATypeThatOnlyReadsText(t *testing.T) {
 	roundTrip(t, "value", strength(1), "1")
+	high := strength(1)
+	m := mustNew(t, memory.New(nil), quiet(session.Options{}))
+	if err := session.NewKey[*strength]("field").Set(m.NewSession(), &high); err == nil {
+		t.Error("Set of a pointer, which Get cannot read back, succeeds")
+	}
+	roundTrip(t, "pointer that reads JSON, too", &ratio{1, 2}, `{"A":1,"B":2}`)
 }
 
 // What a Take that is refused would have taken is still there.

@@ -2,10 +2,14 @@ package session_test
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/memory"
 )
 
 // ofAnn returns a session that another user than the one who logs in next has left behind.
@@ -153,5 +157,46 @@ func TestLoginOfAnotherOwnerWithALocalCache(t *testing.T) {
 	}
 	if got := mustPeek(t, other, view); got.Owner() != "bob" || sorted(got) != "" {
 		t.Errorf("session of %q with %q", got.Owner(), sorted(got))
+	}
+}
+
+// A login that could not be stored, after this request's own session has ended, gives out no cookie: neither the dead
+// token nor an empty one.
+func TestLoginThatWasNotStoredGivesOutNoCookie(t *testing.T) {
+	f := &faulty{Backend: memory.New(nil)}
+	m := mustNew(t, f, quiet(session.Options{}))
+	w := httptest.NewRecorder()
+	m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		s, _ := m.Get(r)
+		s.Set("a", "1")
+		mustCommit(t, s)
+		if err := m.EndID(r.Context(), s.ID()); err != nil {
+			t.Error(err)
+		}
+		s.Login("andrew")
+		f.before = func(method, id string, _ backend.Patch) error {
+			if method == "Create" && !isIndex(id) {
+				return errStore
+			}
+			return nil
+		}
+	})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if got := w.Header()["Set-Cookie"]; w.Code != http.StatusServiceUnavailable || len(got) > 0 {
+		t.Errorf("%d, Set-Cookie %q", w.Code, got)
+	}
+}
+
+// While a login of another owner waits for its commit, nobody has logged in.
+func TestAuthenticatedAtIsTheOwners(t *testing.T) {
+	m := mustNew(t, memory.New(nil), quiet(session.Options{}))
+	s := login(t, m, "andrew")
+	s.Login("bob")
+	recent, err := s.AuthenticatedWithin(t.Context(), time.Hour)
+	if at := s.AuthenticatedAt(); !at.IsZero() || recent || err != nil {
+		t.Errorf("%s logged in at %v; within the hour: %v, %v", s.Owner(), at, recent, err)
+	}
+	mustCommit(t, s)
+	if recent, err := s.AuthenticatedWithin(t.Context(), time.Hour); !recent || s.AuthenticatedAt().IsZero() || err != nil {
+		t.Errorf("after the commit %v, %v, %v", s.AuthenticatedAt(), recent, err)
 	}
 }

@@ -102,7 +102,7 @@ func (m *Manager) fetch(ctx context.Context, id string, hash tokenHash, touch bo
 func (m *Manager) byToken(hash tokenHash, p backend.Patch) backend.Patch {
 	p.If = newPatchMap()
 	p.If[fieldToken], p.If[fieldVersion] = hash.String(), ""
-	p.Has = mustHave[:2] // the third has its value among the conditions
+	p.Has = mustHave[:2:2] // the third has its value among the conditions
 	if p.Remove {
 		p.Durable = true
 		return p

@@ -29,9 +29,9 @@ type Options struct {
 	RememberIdleTimeout     time.Duration
 	RememberAbsoluteTimeout time.Duration
 
-	// RotateInterval is the age at which a token is replaced by a new one, so that a stolen one soon shows: if
-	// the replaced token is presented once its successor has been, somebody has a copy of it, and the session
-	// ends. Of replaced tokens the last one counts: who comes back with an older one is turned away, and that is an
+	// RotateInterval is the age at which a token is replaced by a new one, with the next response, so that a stolen one
+	// soon shows: if the replaced token is presented later than RotateGrace after its successor was, somebody has a copy of
+	// it, and the session ends. Of replaced tokens the last one counts: who comes back with an older one is turned away, and that is an
 	// EventMismatch. Do not present a token for longer than a request, as from a WebSocket: see Session.Alive. At
 	// least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of the servers that share
 	// the store must agree much better than within RotateGrace, which is shorter by as much as they differ.
@@ -81,7 +81,7 @@ type Options struct {
 	// it. If nil, what may need somebody's attention is logged to slog.Default(), as [LogEvents] does it.
 	OnEvent func(ctx context.Context, e Event)
 
-	// Now is the clock. If nil, time.Now. It is there for tests.
+	// Now is the clock. If nil, time.Now. It is there for tests, and must be later than 1970.
 	Now func() time.Time
 }
 

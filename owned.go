@@ -74,32 +74,55 @@ func (m *Manager) loadIndexOnce(ctx context.Context, owner string) (index, error
 }
 
 // Sessions returns the live sessions of this session's owner, see Session.Owner, this one marked as Current; none before
-// a Login, and after it this one only once that has been committed.
+// a Login, and after it this one only once that has been committed. ErrNotFound says that this session has ended: what
+// has ended lists nothing.
 func (s *Session) Sessions(ctx context.Context) ([]Info, error) {
-	id, owner := s.idAndOwner()
+	id, owner, loggingIn := s.idAndOwner()
 	if owner == "" {
 		return nil, nil
 	}
 	infos, err := s.m.Sessions(ctx, owner)
+	current := false
 	for i := range infos {
 		infos[i].Current = infos[i].ID == id
+		current = current || infos[i].Current
+	}
+	if err == nil && !current && !loggingIn {
+		return nil, wrap("sessions", id, ErrNotFound)
 	}
 	return infos, err
 }
 
-// RevokeOthers ends every other session of this session's owner, and reports how many it ended; none before a
-// login. Call it where a user has changed the password, see OWASP ASVS 5.0, 7.4.3.
+// RevokeOthers ends every other session of this session's owner, and reports how many it ended; none if nobody is logged
+// in. A Login of this request counts, committed or not. ErrNotFound says that this session has ended, or another login
+// has taken its token: what has ended ends no others. Call it where a user has changed the password, see OWASP ASVS 5.0, 7.4.3.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
-	id, owner := s.idAndOwner()
+	id, owner, loggingIn := s.idAndOwner()
 	if owner == "" {
 		return 0, nil
+	}
+	if !loggingIn {
+		alive, err := s.aliveOnce(ctx)
+		if err == nil && !alive {
+			err = wrap("revoke", id, ErrNotFound)
+		}
+		if err != nil {
+			return 0, err
+		}
 	}
 	return s.m.revokeAllBut(ctx, owner, id)
 }
 
-// idAndOwner returns what ID and Owner return.
-func (s *Session) idAndOwner() (id, owner string) {
+// aliveOnce is Alive, and goes on if ctx ends.
+func (s *Session) aliveOnce(ctx context.Context) (bool, error) {
+	ctx, cancel := s.m.storeContext(ctx)
+	defer cancel()
+	return s.Alive(ctx)
+}
+
+// idAndOwner returns what ID and Owner return, and whether the owner is that of a login that is not committed yet.
+func (s *Session) idAndOwner() (id, owner string, loggingIn bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.id(), s.ownerNow()
+	return s.id(), s.ownerNow(), s.login
 }

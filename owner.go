@@ -450,18 +450,27 @@ func (m *Manager) prune(ctx context.Context, owner string) {
 	_ = m.unlinkDead(ctx, ix, dead)
 }
 
-// parallel calls do for every pair, a few at a time, and returns the errors together.
+// parallel calls do for every pair, a few at a time, and returns the errors together. It panics if one of them does.
 func parallel(all iter.Seq2[string, string], do func(string, string) error) error {
 	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		errs []error
+		wg       sync.WaitGroup
+		mu       sync.Mutex
+		errs     []error
+		panicked any
 	)
 	slots := make(chan struct{}, parallelCalls)
 	for a, b := range all {
 		slots <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				p := recover() // of a hook of the store's client: it is the caller's
+				mu.Lock()
+				defer mu.Unlock()
+				if panicked == nil {
+					panicked = p
+				}
+				<-slots
+			}()
 			if err := do(a, b); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
@@ -470,5 +479,8 @@ func parallel(all iter.Seq2[string, string], do func(string, string) error) erro
 		})
 	}
 	wg.Wait()
+	if panicked != nil {
+		panic(panicked)
+	}
 	return errors.Join(errs...)
 }

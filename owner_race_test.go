@@ -208,3 +208,37 @@ func (s *stepper) Apply(ctx context.Context, id string, p backend.Patch) (backen
 	s.before()
 	return s.Backend.Apply(ctx, id, p)
 }
+
+// A session that has ended, or whose token a login has replaced, lists and ends no others: the thief's may still be in
+// the middle of a request when the victim ends it and logs in anew.
+func TestEndedSessionEndsNoOthers(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, m *session.Manager, token session.Token){
+		"revoked": func(t *testing.T, m *session.Manager, _ session.Token) {
+			if _, err := m.RevokeAll(t.Context(), "andrew"); err != nil {
+				t.Error(err)
+			}
+		},
+		"logged in anew": func(t *testing.T, m *session.Manager, token session.Token) {
+			s := mustLoad(t, m, token)
+			s.Login("andrew")
+			mustCommit(t, s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cached, m, _, _ := cachedPair(t, quiet(session.Options{}))
+			for _, views := range []*session.Manager{m, cached} {
+				token := login(t, m, "andrew").Token()
+				view := mustLoad(t, views, token)
+				end(t, m, token)
+				mine := login(t, m, "andrew")
+				n, err := view.RevokeOthers(t.Context())
+				if n > 0 || !errors.Is(err, session.ErrNotFound) || !alive(t, m, mine) {
+					t.Errorf("RevokeOthers = %d, %v, and the owner's session lives: %v", n, err, alive(t, m, mine))
+				}
+				if infos, err := view.Sessions(t.Context()); name == "revoked" && !errors.Is(err, session.ErrNotFound) {
+					t.Errorf("Sessions = %v, %v", infos, err)
+				}
+			}
+		})
+	}
+}

@@ -94,3 +94,27 @@ func TestPatchThatFailedIsLeftAlone(t *testing.T) {
 		t.Errorf("of %d patches that failed, some have changed since:\n%v\nwere\n%v", len(l.kept), l.kept, l.seen)
 	}
 }
+
+// hasMore is a wrapper that asks for one more field. It appends, and that changes nobody else's patch.
+type hasMore struct{ backend.Backend }
+
+func (h hasMore) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	p.Has = append(p.Has, "tenant")
+	return h.Backend.Apply(ctx, id, p)
+}
+
+func TestWrapperMayAppendToHas(t *testing.T) {
+	more, ctx := mustNew(t, hasMore{memory.New(nil)}, quiet(session.Options{})), t.Context()
+	s := mustCreate(t, more, map[string]string{"tenant": "x"})
+	if _, err := more.Touch(ctx, s.Token()); err != nil {
+		t.Fatal(err)
+	}
+	s.Set("a", "1")
+	mustCommit(t, s)
+	m := mustNew(t, memory.New(nil), quiet(session.Options{}))
+	other := mustCreate(t, m, map[string]string{"a": "1"})
+	other.Set("a", "2")
+	if err := other.Commit(ctx); err != nil {
+		t.Errorf("another Manager, on another store: %v", err)
+	}
+}

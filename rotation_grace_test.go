@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -220,5 +221,22 @@ func TestAlive(t *testing.T) {
 			t.Fatal(err)
 		}
 		want("another one under its ID", s, false)
+	})
+}
+
+// However long the grace, it does not overflow: the previous token is good for as long as it says.
+func TestLongestGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := memory.New(nil)
+		m := mustNew(t, mem, quiet(session.Options{RotateInterval: time.Minute}))
+		patient := mustNew(t, mem, quiet(session.Options{RotateGrace: math.MaxInt64}))
+		old := mustCreate(t, m, map[string]string{"a": "1"}).Token()
+		time.Sleep(time.Minute)
+		s := mustLoad(t, m, old)
+		mustCommit(t, s)
+		mustCommit(t, mustLoad(t, m, s.Token()))
+		if _, err := patient.Load(t.Context(), old); err != nil || !alive(t, m, s) {
+			t.Errorf("Load = %v, and the session lives: %v", err, alive(t, m, s))
+		}
 	})
 }

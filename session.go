@@ -233,7 +233,8 @@ func (s *Session) Err() error {
 	return wrap("change", s.id(), s.err)
 }
 
-// TTL returns how long the session lives without being used: Options.IdleTimeout, or what SetTTL said.
+// TTL returns how long the session lives without being used: Options.IdleTimeout, or what SetTTL said. What Login and
+// Remember make of it shows after their commit.
 func (s *Session) TTL() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,8 +242,8 @@ func (s *Session) TTL() time.Duration {
 }
 
 // SetTTL gives this session another idle timeout, with the next commit and counted from then. It is a whole
-// number of seconds, at least one, or the error is ErrTTL and nothing changes. The absolute timeout still
-// holds.
+// number of seconds, at least one, or the error is ErrTTL and nothing changes; it is ErrCommitted once the response has
+// begun. The absolute timeout still holds.
 func (s *Session) SetTTL(ttl time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -297,11 +298,14 @@ func (s *Session) ownerNow() string {
 	return s.meta.owner
 }
 
-// AuthenticatedAt returns when the owner logged in, UTC, in whole seconds; the zero time before a login. Only
-// Login sets it. To ask for a new login before something that matters, see AuthenticatedWithin.
+// AuthenticatedAt returns when the owner logged in, UTC, in whole seconds; the zero time before a login, and while a
+// Login of another owner waits for its commit. Only Login sets it, with the commit. To ask for a new login before something that matters, see AuthenticatedWithin.
 func (s *Session) AuthenticatedAt() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.others {
+		return time.Time{}
+	}
 	return s.authenticated.time()
 }
 
@@ -315,14 +319,21 @@ func (s *Session) AuthenticatedAt() time.Time {
 // If the session is another owner's, nothing of it is kept: its fields are gone at once, and the commit ends it and
 // makes a new session that holds only what this request has set.
 //
-// If the session ended meanwhile, or another login was faster, the commit makes a new session that holds only
-// what this request has set. If owner's sessions are all ended meanwhile, by Manager.RevokeAll for example, the
-// commit fails with ErrConflict and the session is ended too. Past Options.MaxSessions, the owner's oldest
-// sessions are ended, or the commit fails with ErrTooManySessions. That drops the login, with all that was to be stored
-// with it: for another try, call Login and Set again. If the login was stored, and the store does not tell whether it
-// is in the owner's list, the commit fails and the session is ended; another commit makes a new one of what this
-// request has set. The session's TTL is what this request has read or set, whatever another has set meanwhile. See
-// OWASP ASVS 5.0, 7.2.4.
+// What the commit does where something comes between:
+//
+//   - The session has ended, or another login was faster: it makes a new session that holds only what this request has
+//     set.
+//   - All of owner's sessions are ended, by Manager.RevokeAll for example: it fails with ErrConflict, and this session
+//     is ended too.
+//   - The owner has Options.MaxSessions already: the oldest are ended, or with Options.RefuseLogin it fails with
+//     ErrTooManySessions. That drops the login, with all that was to be stored with it: for another try, call Login and Set
+//     again. A session that was another owner's has ended by then.
+//   - The login was stored, and the store does not tell whether it is in the owner's list: it fails, and the session is
+//     ended; another commit makes a new one of what this request has set.
+//
+// The session's TTL is what this request has read or set, whatever another has set meanwhile, unless Remember, or its
+// absence, changes whether the session is remembered: then it is the default of that kind, or what SetTTL says in the
+// same commit. See OWASP ASVS 5.0, 7.2.4.
 func (s *Session) Login(owner string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 // everything that has gathered, and returns it. Parallel updates all count: if another request changes the field
 // meanwhile, change is called again, with what the field holds then. So it is to do nothing else, and not to write the
 // field itself. It is given the field's value and whether it is there; no lock is held, so it may ask s for other fields.
-// A field that another request sets to the empty text meanwhile counts as one that is not there.
+// If the field was not there and another request sets it to the empty text meanwhile, the update does not notice.
 //
 // An error of change is returned as it is, and nothing is stored then. The other errors are those of Commit, ErrReserved,
 // ErrCommitted once the response has begun, and that of ctx if it ends between two tries, of which there are as many as
@@ -34,8 +34,11 @@ func (s *Session) Update(
 			if err := s.mayStore("update", name); err != nil {
 				return "", err
 			}
-			if s.sight(name) != was {
-				continue // another goroutine of this request
+			if s.sight(name) != was { // another goroutine of this request, or change itself
+				if err := t.again(ctx, s.m.opts.StoreTimeout); err != nil {
+					return "", wrap("update", s.id(), err)
+				}
+				continue
 			}
 			err = s.fits(name, was, value)
 		}

@@ -268,3 +268,29 @@ func TestUpdateWhileTheTimerRotates(t *testing.T) {
 		}
 	})
 }
+
+// Nor does it go on where the field changes beside it in the same request each time.
+func TestUpdateThatOvertakesItself(t *testing.T) {
+	for _, want := range []error{context.DeadlineExceeded, context.Canceled} {
+		synctest.Test(t, func(t *testing.T) {
+			m := mustNew(t, memory.New(nil), quiet(session.Options{StoreTimeout: 2 * time.Second}))
+			s, n := mustCreate(t, m, map[string]string{"n": "0"}), 0
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			_, err := s.Update(ctx, "n", func(v string, _ bool) (string, error) {
+				if n++; n == 2 && want == context.Canceled {
+					cancel()
+				}
+				if n == 100 {
+					return "", errStore
+				}
+				time.Sleep(time.Second)
+				_, err := s.Increment(t.Context(), "n", 1)
+				return v, err
+			})
+			if !errors.Is(err, want) || n > 5 {
+				t.Errorf("Update = %v after %d calls, want %v", err, n, want)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -51,6 +52,9 @@ func (x *exchange) ReadFrom(src io.Reader) (int64, error) {
 
 // FlushError begins the response.
 func (x *exchange) FlushError() error {
+	if !mayFlush(x.ResponseWriter) { // nothing begins
+		return http.ErrNotSupported
+	}
 	err := x.begin()
 	if err != nil && !x.committed.Load() {
 		return err // the error handler is at work, in another goroutine
@@ -86,15 +90,32 @@ func (x *exchange) CloseNotify() <-chan bool {
 
 // mayHijack reports whether w, or a writer below, knows how to give its connection away.
 func mayHijack(w http.ResponseWriter) bool {
+	return below(w, func(w http.ResponseWriter) bool { _, ok := w.(http.Hijacker); return ok })
+}
+
+// mayFlush reports whether w, or a writer below, knows how to flush.
+func mayFlush(w http.ResponseWriter) bool {
+	return below(w, func(w http.ResponseWriter) bool {
+		switch w.(type) {
+		case interface{ FlushError() error }, http.Flusher:
+			return true
+		}
+		return false
+	})
+}
+
+// below reports whether w, or a writer below, can do something. A Manager's own has every method.
+func below(w http.ResponseWriter, can func(http.ResponseWriter) bool) bool {
 	for ; w != nil; w = unwrap(w) {
-		if _, ours := w.(*exchange); !ours {
-			if _, ok := w.(http.Hijacker); ok {
-				return true
-			}
+		if _, ours := w.(*exchange); !ours && can(w) {
+			return true
 		}
 	}
 	return false
 }
+
+// Format keeps cookies out of what fmt prints of a response writer.
+func (x *exchange) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "session.responseWriter") }
 
 // unwrap returns the response writer inside of w, as http.ResponseController finds it, or nil.
 func unwrap(w http.ResponseWriter) http.ResponseWriter {

@@ -14,6 +14,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend/memory"
 )
 
 // Every way to begin a response stores the session first, once, and sends the cookie.
@@ -359,5 +361,35 @@ func TestWriterBelowWithoutExtras(t *testing.T) {
 	}}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if len(w.header["Set-Cookie"]) != 1 {
 		t.Errorf("header = %v, want the cookie", w.header)
+	}
+}
+
+// A cookie of the same name with another path or domain is another one: a handler may delete it in the response that
+// logs in. One for the same path gives way.
+func TestHandlersOwnCookieOfTheName(t *testing.T) {
+	o := session.CookieOptions{Name: "sid", Domain: "example.com", InsecurePlainHTTP: true}
+	m := mustNew(t, memory.New(nil), quiet(session.Options{Cookie: o}))
+	w := httptest.NewRecorder()
+	m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, c := range []http.Cookie{
+			{Path: "/app", Domain: "example.com"}, {Path: "/"}, {Path: "/", Domain: "example.com"}, {Path: "/", Domain: ".example.com"},
+		} {
+			c.Name, c.MaxAge = "sid", -1
+			http.SetCookie(w, &c)
+		}
+		w.Header().Add("Set-Cookie", "sid=a\x01b")
+		s, _ := m.Get(r)
+		s.Login("andrew")
+	})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	var got []string
+	for _, line := range w.Header()["Set-Cookie"] {
+		c, err := http.ParseSetCookie(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s%s %v", c.Domain, c.Path, c.MaxAge))
+	}
+	if want := []string{"example.com/app -1", "/ -1", "example.com/ 0"}; !slices.Equal(got, want) {
+		t.Errorf("cookies %q, want %q", got, want)
 	}
 }

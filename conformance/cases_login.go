@@ -250,7 +250,7 @@ var rotationCases = []testCase{
 	},
 	{
 		name: "SessionReuseEnds",
-		rule: "if the replaced token is presented once its successor has been, somebody has a copy of it, and the session ends.",
+		rule: "if the replaced token is presented later than RotateGrace after its successor was, somebody has a copy of it, and the session ends.",
 		run: func(t *trial) {
 			m, other := t.managers(session.Options{RotateInterval: 5 * time.Minute})
 			s := m.create(fields{"a": "1"})

@@ -65,7 +65,7 @@ var ownerCases = []testCase{
 	},
 	{
 		name: "SessionOwnerRevokeOthers",
-		rule: "RevokeOthers ends every other session of this session's owner, and reports how many it ended; none before a login.",
+		rule: "RevokeOthers ends every other session of this session's owner, and reports how many it ended; none if nobody is logged in.",
 		run: func(t *trial) {
 			m, other := t.managers(session.Options{})
 			owner, neighbour := t.owner(), t.owner()

@@ -104,7 +104,7 @@ var lifeCases = []testCase{
 	},
 	{
 		name: "SessionCounterRefused",
-		rule: "ErrCounter says that the field holds no integer or that the sum would leave ±(2⁵³−1), ErrReserved that the field is not the application's; nothing was written then.",
+		rule: "ErrCounter says that the field holds no integer or that the sum would leave ±(2⁵³−1), ErrReserved that the field is not the application's; nothing was written to the session then.",
 		run: func(t *trial) {
 			m, _ := t.managers(session.Options{})
 			s := m.create(fields{"a": "1", "text": "x", "full": "9007199254740991"})
