@@ -71,7 +71,8 @@ func run[T any](ctx context.Context, to sender, call redishash.Call,
 }
 
 // evalsha returns the command that calls a script that the server may have. Arguments are passed as pointers:
-// that saves an allocation each, and keeps them out of what go-redis and its hooks print of a command.
+// that saves an allocation each, and keeps them out of what go-redis and its hooks print of a command. (What they print
+// of a reply is the session's data: see the package comment.)
 func evalsha(call *redishash.Call) []any {
 	args := make([]any, 4+len(call.Args))
 	args[0], args[1], args[2], args[3] = "evalsha", &call.SHA1, "1", &call.Key

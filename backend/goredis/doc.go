@@ -18,8 +18,9 @@
 //	  session_ttl = 1800
 //
 // Other programs may read and change it: the next Load sees what they wrote. A hash without session_ttl is no
-// record. One whose session_ttl is no whole number of seconds from 1 to 9223372036, and a key that holds no hash,
-// are [backend.ErrUnreadable]. Where another program took the expiry away, the next write restores it.
+// record: Load and Apply find none, and Create returns [backend.ErrExists] rather than overwrite it. One whose
+// session_ttl is no whole number of seconds from 1 to 9223372036, and a key that holds no hash, are
+// [backend.ErrUnreadable]. Where another program took the expiry away, the next write restores it.
 //
 // Values and names of at most 64 bytes keep a hash in its compact form. One that is longer makes it take two to
 // three times the memory, unless hash-max-listpack-value (hash-max-ziplist-value before Redis 7) is raised.
@@ -50,7 +51,7 @@
 // A read so takes both of them about half the time. What differs:
 //
 //   - A hook of the client, for traces and metrics, sees such a pipeline in place of its commands, with the values of
-//     the context of the first call in it.
+//     the context of the first call in it. What it logs of a reply is the session's data.
 //   - A call that waits ends with its context, also where that is cancelled, and is not sent then. So does one that goes
 //     together with others, and may be run all the same.
 //   - If the connection ends under a pipeline, all calls in it fail. None of its writes is sent again, as ever.

@@ -1,5 +1,5 @@
 // Package memory keeps sessions in the memory of the process: the backend that needs no server. It imports
-// nothing outside the standard library and starts no goroutine and no timer.
+// nothing outside the standard library and this module, and starts no goroutine and no timer.
 //
 // # When to use it
 //
@@ -26,7 +26,7 @@
 //
 // A record is gone for every method from the instant at which its time to live has passed. The memory comes
 // back as the backend is used: each shard orders its records by deadline, and every call takes away a bounded
-// number of those that are past it, from the shard of its own ID and, if it writes, from one more in turn. So
+// number of those that are past it, from the shard of its own ID (a read does if nobody else is at it) and, if it writes, from one more in turn. So
 // a million sessions that expire together delay no call by more than some tenths of a millisecond, as
 // BenchmarkExpiry shows, and a backend that nobody calls keeps the memory it has. The tables shrink as they
 // empty.

@@ -22,8 +22,9 @@
 //	  session_ttl = 1800
 //
 // Other programs may read and change it: the next Load sees what they wrote. A hash without session_ttl is no
-// record. One whose session_ttl is no whole number of seconds from 1 to 9223372036, and a key that holds no hash,
-// are [backend.ErrUnreadable]. Where another program took the expiry away, the next write restores it.
+// record: Load and Apply find none, and Create returns [backend.ErrExists] rather than overwrite it. One whose
+// session_ttl is no whole number of seconds from 1 to 9223372036, and a key that holds no hash, are
+// [backend.ErrUnreadable]. Where another program took the expiry away, the next write restores it.
 //
 // Values and names of at most 64 bytes keep a hash in its compact form. One that is longer makes it take two to
 // three times the memory, unless hash-max-listpack-value (hash-max-ziplist-value before Redis 7) is raised.

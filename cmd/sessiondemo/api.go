@@ -83,7 +83,9 @@ func (a *api) show(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, session.ErrNotFound):
-		a.sessions.ClearCookie(w.Header())
+		if !quiet { // a look is beside other requests, and the browser may have the cookie of a new login by now
+			a.sessions.ClearCookie(w.Header())
+		}
 		answer(w, http.StatusOK, noSession{})
 	case err != nil:
 		failStore(w, err)

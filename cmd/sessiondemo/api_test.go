@@ -166,7 +166,7 @@ func TestDeadSession(t *testing.T) {
 		want, cookie       string
 	}{
 		{"GET", "/session", "", 200, anonymous, clearsCookie},
-		{"GET", "/session?refresh=false", "", 200, anonymous, clearsCookie},
+		{"GET", "/session?refresh=false", "", 200, anonymous, keepsCookie},
 		{"POST", "/increment", "", 401, `{"error": "Session expired"}`, clearsCookie},
 		{"POST", "/ttl", "ttl=5", 401, `{"error": "Session expired"}`, clearsCookie},
 		{"POST", "/logout", "", 200, `{"authenticated": false}`, clearsCookie},

@@ -20,7 +20,7 @@
 // whoever gives the same name is the same user.
 //
 // The exit status is 0 after Ctrl-C or SIGTERM, 2 for a command line that makes no sense, and 1 if the store or
-// the port cannot be used.
+// the port cannot be used, or if requests are still under way 5 seconds after the signal.
 package main
 
 import (

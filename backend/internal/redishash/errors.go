@@ -32,7 +32,7 @@ func Fail(ctx context.Context, op string, err, reply error) error {
 // refusal returns the contract's error for an error reply, or nil if it has none. An error reply keeps the code that
 // it begins with when a script passes it on, but Redis before 7 puts text before it, and miniredis drops it.
 func refusal(op string, err, reply error) error {
-	text := strings.TrimPrefix(reply.Error(), "ERR ")
+	text := strings.TrimPrefix(withoutArguments(reply), "ERR ")
 	switch code, _, _ := strings.Cut(text, " "); code {
 	case "SESSION_NOT_FOUND":
 		return backend.ErrNotFound
@@ -46,7 +46,7 @@ func refusal(op string, err, reply error) error {
 		return unreadableTTL(op)
 	}
 	if strings.Contains(text, "WRONGTYPE") || strings.Contains(text, "wrong kind of value") {
-		return fmt.Errorf("%s: %w: %w", op, backend.ErrUnreadable, err)
+		return &failure{op, fmt.Errorf("%w: %w", backend.ErrUnreadable, err)}
 	}
 	return nil
 }
@@ -73,10 +73,13 @@ type failure struct {
 	err error
 }
 
-func (e *failure) Error() string {
-	// A server that does not know a command replies with its arguments: IDs, hashes of tokens, data.
-	text, _, _ := strings.Cut(e.err.Error(), ", with args beginning with:")
-	return e.op + ": " + text
+func (e *failure) Error() string { return e.op + ": " + withoutArguments(e.err) }
+
+// withoutArguments returns the text of an error without what a server that does not know a command replies with: its
+// arguments, which are IDs, hashes of tokens and data.
+func withoutArguments(err error) string {
+	text, _, _ := strings.Cut(err.Error(), ", with args beginning with:")
+	return text
 }
 
 func (e *failure) Unwrap() error { return e.err }

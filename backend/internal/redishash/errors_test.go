@@ -65,6 +65,11 @@ func TestFailReply(t *testing.T) {
 			reply: "ERR unknown command 'EVALSHA', with args beginning with: '96dc' '1' 'secret' ",
 			text:  "op: ERR unknown command 'EVALSHA'",
 		},
+		{
+			name:  "unknown command, with data that looks like another reply",
+			reply: "ERR unknown command 'HSET', with args beginning with: 'session:x' 'WRONGTYPE' 'wrong kind of value'",
+			text:  "op: ERR unknown command 'HSET'",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cause := errors.New(tt.reply)
@@ -193,6 +198,13 @@ func FuzzFailReply(f *testing.F) {
 		}
 		wantNamed := strings.Contains(text, "SESSION_") || strings.Contains(text, "WRONGTYPE") ||
 			strings.Contains(text, "wrong kind of value")
+		if text, args, cut := strings.Cut(text, ", with args beginning with:"); cut {
+			wantNamed = strings.Contains(text, "SESSION_") || strings.Contains(text, "WRONGTYPE") ||
+				strings.Contains(text, "wrong kind of value")
+			if args != "" && strings.Contains(err.Error(), args) && !strings.Contains("op: "+text, args) {
+				t.Errorf("Fail(%q) = %v, with the arguments", text, err)
+			}
+		}
 		if named > 1 || named == 1 && !wantNamed {
 			t.Errorf("Fail(%q) = %v", text, err)
 		}
