@@ -403,13 +403,14 @@ func (m *Manager) RequestToken(r *http.Request) (Token, bool) {
 
 // DefaultErrorHandler answers 503 Service Unavailable if the store failed, 409 Conflict if the session ended or
 // changed hands while the request ran, so that its changes were not stored, or if a login is one too many, and 500
-// Internal Server Error if the application misused the session. It shows nothing of the error.
+// Internal Server Error if the application misused the session, or a field holds what it is not to. It shows nothing of
+// the error. Handlers may call it themselves with what Session.Increment and its neighbours return.
 func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	code := http.StatusServiceUnavailable
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrTooManySessions):
 		code = http.StatusConflict
-	case misused(err):
+	case misused(err), errors.Is(err, ErrCommitted), errors.Is(err, ErrCounter), errors.Is(err, ErrDecode):
 		code = http.StatusInternalServerError
 	}
 	w.Header().Set("Cache-Control", "no-store")

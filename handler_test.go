@@ -268,6 +268,9 @@ func TestDefaultErrorHandlerStatus(t *testing.T) {
 		session.ErrConflict:      http.StatusConflict,
 		session.ErrReserved:      http.StatusInternalServerError,
 		session.ErrTooLarge:      http.StatusInternalServerError,
+		session.ErrCommitted:     http.StatusInternalServerError,
+		session.ErrCounter:       http.StatusInternalServerError,
+		session.ErrDecode:        http.StatusInternalServerError,
 	} {
 		w := httptest.NewRecorder()
 		session.DefaultErrorHandler(w, nil, &session.Error{Op: "x", Err: err})
