@@ -191,8 +191,8 @@ func (m *Manager) whyNot(ctx context.Context, op string, token Token, hash token
 	if err := s.adopt(ctx, *token.s, hash, rec, true); err != nil {
 		return nil, err
 	}
-	// As the previous one it stays good while the timer replaces the one after it, and no longer: a login and a rotation
-	// by hand take it out.
+	// As the previous one it stays good while the timer replaces the one after it, and no longer: a login and a
+	// rotation by hand take it out.
 	if s.byPrevious {
 		return map[string]string{fieldPrevious: hash.String()}, nil
 	}

@@ -12,15 +12,15 @@ import (
 )
 
 // Commit stores what has gathered, in one round trip, touches the session if that is due, and renews its token if
-// Options.RotateInterval has that due. With nothing to do it does nothing. Manager.Handler calls it. Call it where there
-// is no Handler, and then Manager.WriteCookie, and in a handler that is to answer an error of it itself, such as
+// Options.RotateInterval has that due. With nothing to do it does nothing. Manager.Handler calls it. Call it where
+// there is no Handler, and then Manager.WriteCookie, and in a handler that is to answer an error of it itself, such as
 // ErrTooLarge, or ErrTooManySessions after a Login.
 //
-// ErrNotFound says that the session has ended meanwhile, ErrConflict that a login or rotation was faster:
-// nothing was stored, and what has ended never comes back. ErrTooLarge leaves the changes as they are, for the handler to
-// take some back; if it does not, they are dropped at its end. ErrCommitted says that the response has begun, and what
-// could not be stored before is not stored any more. Any other error of the store leaves the outcome unknown; the changes
-// are kept for another Commit. A touch alone that fails is an event and no error: the session was read, and that holds.
+// ErrNotFound says that the session has ended meanwhile, ErrConflict that a login or rotation was faster: nothing was
+// stored, and what has ended never comes back. ErrTooLarge leaves the changes as they are, for the handler to take some
+// back; if it does not, they are dropped at its end. ErrCommitted says that the response has begun, and what could not
+// be stored before is not stored any more. Any other error of the store leaves the outcome unknown; the changes are
+// kept for another Commit. A touch alone that fails is an event and no error: the session was read, and that holds.
 //
 // A handler that calls it answers its errors itself. Only those of the store, and of misuse, may come again at its end,
 // when Handler commits what is left: then Options.ErrorHandler answers after all.
@@ -40,12 +40,12 @@ func (s *Session) Commit(ctx context.Context) error {
 // Increment adds delta to the counter in the field, in the store and at once, together with everything that
 // has gathered, and returns the new value. An absent field counts as 0. Parallel increments all count.
 //
-// ErrCounter says that the field holds no integer or that the sum would leave ±(2⁵³−1), ErrReserved that the
-// field is not the application's; nothing was written to the session then. (A Login that waits for its commit may have
-// ended the owner's oldest session by then, see Options.MaxSessions.) Once the response has begun, it is ErrCommitted. The
-// others are those of Commit. If the outcome is unknown, it is not sent again: calling Increment again may count twice.
-// Whatever the error, a handler answers it itself: Options.ErrorHandler answers
-// those of Manager.Get and of the commit alone.
+// ErrCounter says that the field holds no integer or that the sum would leave ±(2⁵³−1), ErrReserved that the field is
+// not the application's; nothing was written to the session then. (A Login that waits for its commit may have ended the
+// owner's oldest session by then, see Options.MaxSessions.) Once the response has begun, it is ErrCommitted. The others
+// are those of Commit. If the outcome is unknown, it is not sent again: calling Increment again may count twice.
+// Whatever the error, a handler answers it itself: Options.ErrorHandler answers those of Manager.Get and of the commit
+// alone.
 func (s *Session) Increment(ctx context.Context, name string, delta int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,8 +78,8 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 	return sum, err
 }
 
-// storeField sets a field and stores it at once, with everything that has gathered. If that fails, the field is as it was
-// before, and no later commit makes up for it.
+// storeField sets a field and stores it at once, with everything that has gathered. If that fails, the field is as it
+// was before, and no later commit makes up for it.
 func (s *Session) storeField(ctx context.Context, name, value string) error {
 	old, was := s.fields[name]
 	s.put(name, value)
@@ -488,8 +488,8 @@ func (o *Options) checkSize(fields, bytes int) error {
 // begun, the session ends all the same, and its cookie is worth nothing.
 //
 // It ends whatever the session has become since this request read it: a logout wins over a login of the same session
-// that is under way. What is set afterwards makes a new session. It goes on for up to Options.StoreTimeout if ctx ends meanwhile:
-// a browser that goes away does not keep its session.
+// that is under way. What is set afterwards makes a new session. It goes on for up to Options.StoreTimeout if ctx ends
+// meanwhile: a browser that goes away does not keep its session.
 func (s *Session) Destroy(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

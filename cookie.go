@@ -12,10 +12,10 @@ import (
 // __Host-sid, Secure, SameSite=Lax, Path=/, no Domain. It is kept until the browser closes or, in sessions of which
 // Session.Remember was called, until the absolute timeout, at most 400 days.
 type CookieOptions struct {
-	// Name is the cookie's name. If empty, "__Host-sid"; "__Secure-sid" if a Domain, or a Path other than /, rules
-	// that out; "sid" with InsecurePlainHTTP. Two Managers with stores of their own need two names on one host, or the
-	// cookie of the one takes the place of the other's. Where another program has used the name, or Path or Domain change,
-	// choose another: a browser may go on sending the old cookie beside the new one, and two of a name count as
+	// Name is the cookie's name. If empty, "__Host-sid"; "__Secure-sid" if a Domain, or a Path other than /, rules that
+	// out; "sid" with InsecurePlainHTTP. Two Managers with stores of their own need two names on one host, or the
+	// cookie of the one takes the place of the other's. Where another program has used the name, or Path or Domain
+	// change, choose another: a browser may go on sending the old cookie beside the new one, and two of a name count as
 	// none. See OWASP ASVS 5.0, 3.3.1 and 3.3.3.
 	Name string
 

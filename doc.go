@@ -60,5 +60,6 @@
 //
 // A store that fails is never taken for a session that is not there, nor the other way round: a session that is not
 // there is [ErrNotFound] where a token is given, and an empty [Session] in a request. In what the methods return,
-// errors.As finds an [*Error], except where it is the error of a function that Update was given. No error, and nothing that this package logs or prints, holds a token.
+// errors.As finds an [*Error], except where it is the error of a function that Update was given. No error, and nothing
+// that this package logs or prints, holds a token.
 package session

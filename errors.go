@@ -57,8 +57,8 @@ var (
 	// ErrDecode says that a field does not hold a value of the type that is asked for.
 	ErrDecode = errors.New("field does not hold such a value")
 
-	// ErrCommitted says that a session was changed after the response had begun, or the handler had returned: too late for
-	// the cookie, and so for the change.
+	// ErrCommitted says that a session was changed after the response had begun, or the handler had returned: too late
+	// for the cookie, and so for the change.
 	ErrCommitted = errors.New("session changed after the response had begun or the handler had returned")
 
 	// ErrUnsupported says that the backend lacks the optional capability that a call needs.

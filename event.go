@@ -47,9 +47,10 @@ func (e Event) level() slog.Level {
 	return slog.LevelDebug
 }
 
-// LogEvents returns a hook for Options.OnEvent that logs to logger, or to slog.Default() if it is nil: failures
-// as errors, tokens that do not fit as warnings, each of which takes the ID of a live session, the ordinary life of
-// sessions at a level just below slog.LevelInfo, and cookies that hold no token, which anybody can send, at slog.LevelDebug.
+// LogEvents returns a hook for Options.OnEvent that logs to logger, or to slog.Default() if it is nil: failures as
+// errors, tokens that do not fit as warnings, each of which takes the ID of a live session, the ordinary life of
+// sessions at a level just below slog.LevelInfo, and cookies that hold no token, which anybody can send, at
+// slog.LevelDebug.
 func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		l := logger

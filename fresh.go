@@ -13,18 +13,19 @@ import (
 // machine is seen at once; elsewhere it does nothing. What this request has changed stays. ErrNotFound says that
 // the session has ended, and with it what was to be stored in it; a Login that is pending goes on to make a new one.
 //
-// Login, Rotate, Take, Update, AuthenticatedWithin and whatever lists or ends sessions go by what the store holds anyway.
+// Login, Rotate, Take, Update, AuthenticatedWithin and whatever lists or ends sessions go by what the store holds
+// anyway.
 func (s *Session) Fresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.freshen(ctx)
 }
 
-// Alive reports whether the session is still there, in the store: for a WebSocket, a stream or a job to ask from time to
-// time, since it outlives the request that it began with. It reads past a local cache and does not touch the session. It
-// presents no token: that one may have been replaced since, and would count as stolen, see Options.RotateInterval. It
-// is false after a login or a rotation by hand, too, which end what began before, and for a session that is not stored;
-// the error is the store's. See OWASP ASVS 5.0, 7.4.1.
+// Alive reports whether the session is still there, in the store: for a WebSocket, a stream or a job to ask from time
+// to time, since it outlives the request that it began with. It reads past a local cache and does not touch the
+// session. It presents no token: that one may have been replaced since, and would count as stolen, see
+// Options.RotateInterval. It is false after a login or a rotation by hand, too, which end what began before, and for a
+// session that is not stored; the error is the store's. See OWASP ASVS 5.0, 7.4.1.
 func (s *Session) Alive(ctx context.Context) (bool, error) {
 	s.mu.Lock()
 	id, stored, created, epoch := s.id(), s.stored, s.fields[fieldCreated], s.fields[fieldEpoch]
@@ -48,8 +49,8 @@ func (s *Session) Alive(ctx context.Context) (bool, error) {
 
 // AuthenticatedWithin reports whether the owner logged in at most d ago: to ask for a new login before something that
 // matters. It goes by what the store held when the session was read, and reads it again if it may come from a local
-// cache. It is false before a login, and if that second reading finds the session ended; the error is the store's. A session
-// that is held for longer than a request is to be loaded again. See OWASP ASVS 5.0, 7.5.1 and 7.5.3.
+// cache. It is false before a login, and if that second reading finds the session ended; the error is the store's. A
+// session that is held for longer than a request is to be loaded again. See OWASP ASVS 5.0, 7.5.1 and 7.5.3.
 //
 //	recent, err := s.AuthenticatedWithin(ctx, 5*time.Minute)
 //

@@ -22,16 +22,15 @@ type ctxKey struct{ m *Manager }
 // Options.ErrorHandler answers, and nothing of next's response is sent, nor any header that it has set: what such an
 // answer needs too, for CORS or with the request's ID, is to be set outside.
 //
-// If next panics, what has not been stored is dropped and the panic goes on: put a handler that recovers
-// outside this one, because one inside, as that of a router that this one is wrapped around, would have the changes of a
-// failed request stored. A Destroy, and an
-// Increment, are done at once and stay done: the client is told of a token that they have stored. A Handler of the
-// same Manager inside another does nothing.
+// If next panics, what has not been stored is dropped and the panic goes on: put a handler that recovers outside this
+// one, because one inside, as that of a router that this one is wrapped around, would have the changes of a failed
+// request stored. A Destroy, and an Increment, are done at once and stay done: the client is told of a token that they
+// have stored. A Handler of the same Manager inside another does nothing.
 //
-// Put [http.TimeoutHandler] neither inside nor outside: inside, its 503 commits what next has done so far; outside, next
-// goes on after it, and a Login or Rotate then leaves the client with a token that is dead. Give the request's context
-// a deadline instead. Whoever takes the connection over with Hijack sends the cookie by himself: after Commit, have
-// [Manager.WriteCookie] write it into the header of the answer, of a WebSocket's upgrade for example.
+// Put [http.TimeoutHandler] neither inside nor outside: inside, its 503 commits what next has done so far; outside,
+// next goes on after it, and a Login or Rotate then leaves the client with a token that is dead. Give the request's
+// context a deadline instead. Whoever takes the connection over with Hijack sends the cookie by himself: after Commit,
+// have [Manager.WriteCookie] write it into the header of the answer, of a WebSocket's upgrade for example.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if exchangeOf(r.Context(), m) != nil {
@@ -59,8 +58,8 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 // It does so too if the commit fails at the end. An error of a call that goes to the store at once, as Increment, is
 // the handler's to answer.
 //
-// If it is first called after the response has begun, the session is read, and touched if that is due, but takes no changes,
-// and the response says nothing of it: no Vary, no new token.
+// If it is first called after the response has begun, the session is read, and touched if that is due, but takes no
+// changes, and the response says nothing of it: no Vary, no new token.
 //
 // ErrNoHandler says that the request did not pass through Handler, and so does an event: nobody else answers then.
 func (m *Manager) Get(r *http.Request) (*Session, error) {
@@ -83,7 +82,8 @@ func (m *Manager) FromContext(ctx context.Context) (*Session, error) {
 }
 
 // leave hands back what net/http looks for in the request that it made. Where next has panicked, it drops what has not
-// been stored and tells the client of a token that was; where it has done so because the error handler had answered in its place, all is well.
+// been stored and tells the client of a token that was; where it has done so because the error handler had answered in
+// its place, all is well.
 func (x *exchange) leave(r *http.Request) {
 	if r.MultipartForm == nil {
 		r.MultipartForm = x.r.MultipartForm // net/http removes its temporary files

@@ -12,8 +12,8 @@ import (
 	"github.com/faeeb396/session/backend/memory"
 )
 
-// panicky serves with a handler that panics after work, or ends its goroutine, and answers outside the Manager's Handler
-// through the writer that is inside, as Echo's recovery does behind echo.WrapMiddleware.
+// panicky serves with a handler that panics after work, or ends its goroutine, and answers outside the Manager's
+// Handler through the writer that is inside, as Echo's recovery does behind echo.WrapMiddleware.
 func panicky(m *session.Manager, work serve, ends func(), answer func(w http.ResponseWriter, s *session.Session)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var inside http.ResponseWriter

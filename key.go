@@ -59,8 +59,8 @@ func (k Key[T]) GetOr(s *Session, def T) (T, error) {
 }
 
 // Set gives the field a value, as Session.Set does. The error says that v has no text or JSON form, and nothing changes
-// then, or it is what Session.Err says: after one misuse of the session, that of every later Set. Whether the session is too large (ErrTooLarge) is
-// seen at the commit.
+// then, or it is what Session.Err says: after one misuse of the session, that of every later Set. Whether the session
+// is too large (ErrTooLarge) is seen at the commit.
 func (k Key[T]) Set(s *Session, v T) error {
 	text, err := encode(&v)
 	if err != nil {
@@ -73,8 +73,8 @@ func (k Key[T]) Set(s *Session, v T) error {
 // Delete takes the field away, as Session.Delete does.
 func (k Key[T]) Delete(s *Session) { s.Delete(k.name) }
 
-// Take reads the field and takes it away, as Session.Take does: of parallel requests exactly one gets the value.
-// The error is ErrNoField if there is none, and for the others. A value that fails with ErrDecode has been removed, too.
+// Take reads the field and takes it away, as Session.Take does: of parallel requests exactly one gets the value. The
+// error is ErrNoField if there is none, and for the others. A value that fails with ErrDecode has been removed, too.
 func (k Key[T]) Take(ctx context.Context, s *Session) (T, error) {
 	var zero T
 	text, ok, err := s.Take(ctx, k.name)
@@ -87,9 +87,9 @@ func (k Key[T]) Take(ctx context.Context, s *Session) (T, error) {
 	return k.decode(s, text)
 }
 
-// Update gives the field the value that change makes of the one that it has, as Session.Update does: of parallel requests
-// none loses what another has done. change is given the zero value if the field is not there. Besides the errors of
-// Session.Update it returns ErrDecode if the field does not hold a T, and nothing is stored then.
+// Update gives the field the value that change makes of the one that it has, as Session.Update does: of parallel
+// requests none loses what another has done. change is given the zero value if the field is not there. Besides the
+// errors of Session.Update it returns ErrDecode if the field does not hold a T, and nothing is stored then.
 func (k Key[T]) Update(ctx context.Context, s *Session, change func(T) (T, error)) (T, error) {
 	var v, zero T
 	_, err := s.Update(ctx, k.name, func(text string, ok bool) (_ string, err error) {

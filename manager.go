@@ -10,9 +10,9 @@ import (
 	"github.com/faeeb396/session/backend"
 )
 
-// Manager makes, loads, stores and ends the sessions that a backend keeps. It holds no state of its own: any
-// number of Managers, in any number of processes, may share a store, and then have the same sessions. Sessions that are
-// to be apart, those of an administration for example, need a store or a prefix of their own, and, where a browser sends
+// Manager makes, loads, stores and ends the sessions that a backend keeps. It holds no state of its own: any number of
+// Managers, in any number of processes, may share a store, and then have the same sessions. Sessions that are to be
+// apart, those of an administration for example, need a store or a prefix of their own, and, where a browser sends
 // both, another CookieOptions.Name. It is safe for concurrent use.
 type Manager struct {
 	b     backend.Backend

@@ -30,11 +30,12 @@ type Options struct {
 	RememberAbsoluteTimeout time.Duration
 
 	// RotateInterval is the age at which a token is replaced by a new one, with the next response, so that a stolen one
-	// soon shows: if the replaced token is presented later than RotateGrace after its successor was, somebody has a copy of
-	// it, and the session ends. Of replaced tokens the last one counts: who comes back with an older one is turned away, and that is an
-	// EventMismatch. Do not present a token for longer than a request, as from a WebSocket: see Session.Alive. At
-	// least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of the servers that share
-	// the store must agree much better than within RotateGrace, which is shorter by as much as they differ.
+	// soon shows: if the replaced token is presented later than RotateGrace after its successor was, somebody has a
+	// copy of it, and the session ends. Of replaced tokens the last one counts: who comes back with an older one is
+	// turned away, and that is an EventMismatch. Do not present a token for longer than a request, as from a WebSocket:
+	// see Session.Alive. At least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of
+	// the servers that share the store must agree much better than within RotateGrace, which is shorter by as much as
+	// they differ.
 	RotateInterval time.Duration
 
 	// RotateGrace is for how long a token that a timed rotation has replaced is still good after its successor
@@ -43,8 +44,8 @@ type Options struct {
 	// least a second. If zero, 10 seconds.
 	RotateGrace time.Duration
 
-	// MaxSessions is how many sessions an owner may have at a time, see Session.Login. If zero, any number. A login that
-	// failed after it had been entered into the owner's list may count as one under way, for a minute.
+	// MaxSessions is how many sessions an owner may have at a time, see Session.Login. If zero, any number. A login
+	// that failed after it had been entered into the owner's list may count as one under way, for a minute.
 	MaxSessions int
 
 	// RefuseLogin has a login past MaxSessions fail with ErrTooManySessions. Otherwise it ends the owner's

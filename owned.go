@@ -37,10 +37,10 @@ func (m *Manager) Revoke(ctx context.Context, owner, id string) error {
 }
 
 // RevokeAll ends every session of owner and reports how many it ended. A login that completes while it runs either
-// fails or is ended too. For that, it looks again until it finds no session left; a login after that last look
-// has come later. On an error, those that are left are still listed: call it again. Where the session of the request is
-// among them, call Session.Destroy too, which takes the cookie back; a change of it would fail. See OWASP ASVS 5.0, 7.4.2
-// and 7.4.3.
+// fails or is ended too. For that, it looks again until it finds no session left; a login after that last look has come
+// later. On an error, those that are left are still listed: call it again. Where the session of the request is among
+// them, call Session.Destroy too, which takes the cookie back; a change of it would fail. See OWASP ASVS 5.0, 7.4.2 and
+// 7.4.3.
 func (m *Manager) RevokeAll(ctx context.Context, owner string) (int, error) {
 	return m.revokeAllBut(ctx, owner, "")
 }
@@ -73,9 +73,9 @@ func (m *Manager) loadIndexOnce(ctx context.Context, owner string) (index, error
 	return m.loadIndex(ctx, owner)
 }
 
-// Sessions returns the live sessions of this session's owner, see Session.Owner, this one marked as Current; none before
-// a Login, and after it this one only once that has been committed. ErrNotFound says that this session has ended: what
-// has ended lists nothing.
+// Sessions returns the live sessions of this session's owner, see Session.Owner, this one marked as Current; none
+// before a Login, and after it this one only once that has been committed. ErrNotFound says that this session has
+// ended: what has ended lists nothing.
 func (s *Session) Sessions(ctx context.Context) ([]Info, error) {
 	id, owner, loggingIn := s.idAndOwner()
 	if owner == "" {
@@ -93,9 +93,10 @@ func (s *Session) Sessions(ctx context.Context) ([]Info, error) {
 	return infos, err
 }
 
-// RevokeOthers ends every other session of this session's owner, and reports how many it ended; none if nobody is logged
-// in. A Login of this request counts, committed or not. ErrNotFound says that this session has ended, or another login
-// has taken its token: what has ended ends no others. Call it where a user has changed the password, see OWASP ASVS 5.0, 7.4.3.
+// RevokeOthers ends every other session of this session's owner, and reports how many it ended; none if nobody is
+// logged in. A Login of this request counts, committed or not. ErrNotFound says that this session has ended, or another
+// login has taken its token: what has ended ends no others. Call it where a user has changed the password, see OWASP
+// ASVS 5.0, 7.4.3.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	id, owner, loggingIn := s.idAndOwner()
 	if owner == "" {

@@ -149,9 +149,9 @@ func (s *Session) All() iter.Seq2[string, string] {
 	}
 }
 
-// Set gives a field a value, arbitrary bytes, with the next commit. Only fields that were set or deleted are
-// written, so requests that change different fields never lose each other's changes. Of two that set the same field, the
-// last one wins: see Update.
+// Set gives a field a value, arbitrary bytes, with the next commit. Only fields that were set or deleted are written,
+// so requests that change different fields never lose each other's changes. Of two that set the same field, the last
+// one wins: see Update.
 //
 // A reserved name (ErrReserved), a session over its limits (ErrTooLarge) and a response that has begun
 // (ErrCommitted) make the commit fail with nothing written. Err tells at once of the first and the last; whether the
@@ -299,7 +299,8 @@ func (s *Session) ownerNow() string {
 }
 
 // AuthenticatedAt returns when the owner logged in, UTC, in whole seconds; the zero time before a login, and while a
-// Login of another owner waits for its commit. Only Login sets it, with the commit. To ask for a new login before something that matters, see AuthenticatedWithin.
+// Login of another owner waits for its commit. Only Login sets it, with the commit. To ask for a new login before
+// something that matters, see AuthenticatedWithin.
 func (s *Session) AuthenticatedAt() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

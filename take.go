@@ -9,12 +9,12 @@ import (
 )
 
 // Take reads a field and takes it away, in the store and at once, together with everything that has gathered, in one
-// write. For messages that are to be shown once: of parallel requests exactly one gets the value, the others false. With
-// false nothing is stored: what has gathered waits for the commit.
+// write. For messages that are to be shown once: of parallel requests exactly one gets the value, the others false.
+// With false nothing is stored: what has gathered waits for the commit.
 //
 // The errors are those of Commit, ErrReserved, ErrCommitted once the response has begun, and that of ctx if it ends
-// between two tries, of which there are as many as fit into Options.StoreTimeout while other requests change the field. If
-// the outcome is unknown, it is not tried again: the value may be gone. A value that was set in s, by a commit whose
+// between two tries, of which there are as many as fit into Options.StoreTimeout while other requests change the field.
+// If the outcome is unknown, it is not tried again: the value may be gone. A value that was set in s, by a commit whose
 // outcome is unknown, counts as set again. A handler answers the error itself, as that of Increment.
 func (s *Session) Take(ctx context.Context, name string) (value string, ok bool, err error) {
 	s.mu.Lock()
@@ -57,8 +57,8 @@ func (s *Session) mayStore(op, name string) error {
 	return wrap(op, s.id(), s.err)
 }
 
-// take takes a field away that has this value, and stores that with everything that has gathered, or returns errOvertaken
-// as update does.
+// take takes a field away that has this value, and stores that with everything that has gathered, or returns
+// errOvertaken as update does.
 func (s *Session) take(ctx context.Context, name, value string, again bool) error {
 	if s.stored && !s.dirty.has(name) {
 		if s.grows("") {

@@ -95,8 +95,8 @@ func TestTakeMakesRoom(t *testing.T) {
 	}
 }
 
-// If another request takes the value away meanwhile, what has gathered is stored with the response, as ever. If it gives
-// the field another value, that is taken, and what has gathered stored with it.
+// If another request takes the value away meanwhile, what has gathered is stored with the response, as ever. If it
+// gives the field another value, that is taken, and what has gathered stored with it.
 func TestTakeThatIsOvertaken(t *testing.T) {
 	for name, tt := range map[string]struct {
 		meanwhile func(s *session.Session)

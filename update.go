@@ -9,13 +9,14 @@ import (
 // Update gives a field the value that change makes of the one that it has, in the store and at once, together with
 // everything that has gathered, and returns it. Parallel updates all count: if another request changes the field
 // meanwhile, change is called again, with what the field holds then. So it is to do nothing else, and not to write the
-// field itself. It is given the field's value and whether it is there; no lock is held, so it may ask s for other fields.
-// If the field was not there and another request sets it to the empty text meanwhile, the update does not notice.
+// field itself. It is given the field's value and whether it is there; no lock is held, so it may ask s for other
+// fields. If the field was not there and another request sets it to the empty text meanwhile, the update does not
+// notice.
 //
-// An error of change is returned as it is, and nothing is stored then. The other errors are those of Commit, ErrReserved,
-// ErrCommitted once the response has begun, and that of ctx if it ends between two tries, of which there are as many as
-// fit into Options.StoreTimeout. If the outcome is unknown, it is not tried again. A handler answers the error itself, as
-// that of Increment.
+// An error of change is returned as it is, and nothing is stored then. The other errors are those of Commit,
+// ErrReserved, ErrCommitted once the response has begun, and that of ctx if it ends between two tries, of which there
+// are as many as fit into Options.StoreTimeout. If the outcome is unknown, it is not tried again. A handler answers the
+// error itself, as that of Increment.
 //
 // For numbers, Increment needs one round trip, however many requests add to them at a time.
 func (s *Session) Update(
@@ -116,9 +117,9 @@ func (s *Session) fits(name string, was sight, value string) error {
 	return wrap("update", s.id(), s.m.opts.checkSize(n+1, bytes+len(name)+len(value)))
 }
 
-// update stores a field's new value with everything that has gathered, or returns errOvertaken if the store does not hold
-// the old one any more. Nothing is stored then, and s has taken over what it holds. A try after the first leaves the
-// rotation timer for later: its condition may be what has failed.
+// update stores a field's new value with everything that has gathered, or returns errOvertaken if the store does not
+// hold the old one any more. Nothing is stored then, and s has taken over what it holds. A try after the first leaves
+// the rotation timer for later: its condition may be what has failed.
 func (s *Session) update(ctx context.Context, name string, was sight, value string, again bool) error {
 	if !s.stored || s.others || s.dirty.has(name) {
 		return s.storeField(ctx, name, value) // what the store holds is replaced anyway
@@ -126,8 +127,8 @@ func (s *Session) update(ctx context.Context, name string, was sight, value stri
 	return s.guarded(ctx, guard{name: name, old: was.value, value: value, ok: was.ok, again: again})
 }
 
-// guard is a change under way that depends on a field: the commit gives that the new value, or takes it away, if it holds
-// the old one.
+// guard is a change under way that depends on a field: the commit gives that the new value, or takes it away, if it
+// holds the old one.
 type guard struct {
 	name, old, value  string
 	ok, remove, again bool

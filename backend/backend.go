@@ -53,11 +53,11 @@ var (
 	// ErrCounter says that an Apply would add to a field that is no counter, or leave a counter's range.
 	ErrCounter = errors.New("not a counter, or out of its range")
 
-	// ErrUnreadable says that something is stored under the ID that is not a record of this library, or one
-	// that it cannot decode: another type of value, a time to live that is no number. It is never taken for
-	// "not found", and never overwritten. What another program has left of a record, without its time to live for example,
-	// may count as none in Load and Apply where the backend's documentation says so, so that whoever held the session can
-	// have a new one; Create then returns ErrExists.
+	// ErrUnreadable says that something is stored under the ID that is not a record of this library, or one that it
+	// cannot decode: another type of value, a time to live that is no number. It is never taken for "not found", and
+	// never overwritten. What another program has left of a record, without its time to live for example, may count as
+	// none in Load and Apply where the backend's documentation says so, so that whoever held the session can have a new
+	// one; Create then returns ErrExists.
 	ErrUnreadable = errors.New("record is unreadable")
 
 	// ErrNotReplicated says that a change was made, but that fewer replicas than the backend is set up to wait

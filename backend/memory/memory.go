@@ -24,12 +24,11 @@
 //
 // # Expiry
 //
-// A record is gone for every method from the instant at which its time to live has passed. The memory comes
-// back as the backend is used: each shard orders its records by deadline, and every call takes away a bounded
-// number of those that are past it, from the shard of its own ID (a read does if nobody else is at it) and, if it writes, from one more in turn. So
-// a million sessions that expire together delay no call by more than some tenths of a millisecond, as
-// BenchmarkExpiry shows, and a backend that nobody calls keeps the memory it has. The tables shrink as they
-// empty.
+// A record is gone for every method from the instant at which its time to live has passed. The memory comes back as the
+// backend is used: each shard orders its records by deadline, and every call takes away a bounded number of those that
+// are past it, from the shard of its own ID (a read does if nobody else is at it) and, if it writes, from one more in
+// turn. So a million sessions that expire together delay no call by more than some tenths of a millisecond, as
+// BenchmarkExpiry shows, and a backend that nobody calls keeps the memory it has. The tables shrink as they empty.
 //
 // Deadlines are measured with the monotonic clock, so setting the machine's clock neither ends a session nor
 // prolongs one; on most systems that clock stands still while the machine sleeps. In a bubble of
