@@ -115,6 +115,12 @@ var ways = map[string]struct {
 		c.w.WriteHeader(http.StatusOK)
 		return http.NewResponseController(c.w).Flush()
 	}},
+	"trailer": {http.StatusOK, func(c call) error {
+		c.w.WriteHeader(http.StatusOK)
+		err := http.NewResponseController(c.w).Flush()
+		c.w.Header().Set(http.TrailerPrefix+"X-Secret", "too")
+		return err
+	}},
 	"twice": {http.StatusCreated, func(c call) error { // the second time is one too many, and ignored
 		err := c.text(http.StatusCreated, "secret")
 		c.w.WriteHeader(http.StatusBadRequest)
@@ -144,8 +150,8 @@ func TestEveryWayToAnswerStores(t *testing.T) {
 				st.forget(t)
 				a := st.get(t, "/"+name)
 				a.want(t, way.status, "*", "set")
-				if a.header.Get("X-Secret") != name {
-					t.Errorf("header %v", a.header)
+				if a.header.Get("X-Secret") != name || (name == "trailer") != (a.trailer.Get("X-Secret") == "too") {
+					t.Errorf("header %v, trailer %v", a.header, a.trailer)
 				}
 				st.get(t, "/read").want(t, http.StatusOK, "n="+name, "")
 			})
@@ -179,8 +185,8 @@ func TestStoreIsDown(t *testing.T) {
 					a := st.get(t, "/"+name)
 					down(false)
 					a.want(t, http.StatusServiceUnavailable, unavailable, "")
-					if a.header.Get("X-Secret") != "" || a.header.Get("Location") != "" {
-						t.Errorf("no %s: header %v", what, a.header)
+					if a.header.Get("X-Secret") != "" || a.header.Get("Location") != "" || len(a.trailer) > 0 {
+						t.Errorf("no %s: header %v, trailer %v", what, a.header, a.trailer)
 					}
 				}
 				st.get(t, "/read").want(t, http.StatusOK, "n=", "") // still logged in

@@ -142,10 +142,11 @@ func (st *site) open(t *testing.T, path string, header ...string) *http.Response
 
 // answer is a response that has been read.
 type answer struct {
-	status int
-	header http.Header
-	body   string
-	cookie string // "set", "deleted", or empty if there is none
+	status  int
+	header  http.Header
+	body    string
+	trailer http.Header
+	cookie  string // "set", "deleted", or empty if there is none
 }
 
 // get requests path. The framework's logger must have seen what was sent.
@@ -157,7 +158,7 @@ func (st *site) get(t *testing.T, path string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := answer{status: res.StatusCode, header: res.Header, body: string(body)}
+	a := answer{status: res.StatusCode, header: res.Header, body: string(body), trailer: res.Trailer}
 	for _, c := range res.Cookies() {
 		if a.cookie += "set"; c.MaxAge < 0 {
 			a.cookie = "deleted"

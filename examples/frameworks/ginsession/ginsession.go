@@ -67,11 +67,7 @@ func (w *inside) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // WriteHeaderNow is how gin begins a response without a body.
-func (w *inside) WriteHeaderNow() {
-	if !w.Written() {
-		w.session.WriteHeader(w.Status())
-	}
-}
+func (w *inside) WriteHeaderNow() { w.session.WriteHeader(w.Status()) }
 
 // outside is gin's writer as the session's expects one: WriteHeader begins the response, as net/http's does.
 type outside struct{ gin.ResponseWriter }
