@@ -15,10 +15,10 @@
 //   - Recover comes before Session. After it, it would answer inside, and what a handler that panicked has changed
 //     would be stored.
 //   - A logger comes before Session, too, or it does not see the 503 of a store that failed.
-//   - Errors that handlers return are answered inside, by the Echo's HTTPErrorHandler, so that an error page may use the
-//     session. They are an answer like any other: what the handler has changed is stored. A middleware that turns
-//     errors into others comes after Session. One before it still sees the error, and an HTTPErrorHandler of
-//     your own is called for it again: it has to return if c.Response().Committed, as Echo asks it to.
+//   - Errors that handlers return are answered inside, by the Echo's HTTPErrorHandler, so that an error page may use
+//     the session. They are an answer like any other: what the handler has changed is stored. A middleware that turns
+//     errors into others comes after Session. One before it still sees the error, and an HTTPErrorHandler of your own
+//     is called for it again: it has to return if c.Response().Committed, as Echo asks it to.
 //   - echo.WrapMiddleware(sessions.Handler) would leave the session's writer in the context, where loggers then find
 //     another status than the one that was sent.
 //   - Whoever takes the connection over, as a WebSocket does, sends the cookie by himself: see session.Manager.Handler.

@@ -17,7 +17,8 @@
 //   - Logger comes before Session, too, or it does not see the 503 of a store that failed.
 //   - Ask by c.Request, or by c.Request.Context(), which is also the context for the session's methods. A gin.Context
 //     itself has the session, a deadline and an end only with Engine.ContextWithFallback.
-//   - Redirect instead of calling Engine.HandleContext: that goes back to gin's own writer, and the cookie is lost.
+//   - Redirect instead of calling Engine.HandleContext: it goes back to gin's own writer, which answers before the
+//     session is stored, so that the cookie is lost.
 //   - Whoever takes the connection over, as a WebSocket does, sends the cookie by himself: see session.Manager.Handler.
 package ginsession
 

@@ -122,8 +122,8 @@ func TestNoRoute(t *testing.T) {
 	}
 }
 
-// A proxy that cannot write panics with http.ErrAbortHandler, which Manager.Handler recovers when it has answered itself.
-// gin must not go on with the next handler then.
+// A proxy that cannot write panics with http.ErrAbortHandler, which Manager.Handler recovers when it has answered
+// itself. gin must not go on with the next handler then.
 func TestAbortedProxyEndsTheChain(t *testing.T) {
 	r, m := newRouter(t, readOnly{memory.New(nil)})
 	r.GET("/", func(c *gin.Context) {
