@@ -14,8 +14,9 @@
 //     as it was, and so is its remaining time to live.
 //   - A record whose time to live has passed is gone for every method at once, not when a sweep finds it.
 //     A call during which it passes finds the record or does not. No write leaves a record without a time to live.
-//   - Neither side keeps or changes the other's maps: a backend copies what it is given, and what it returns
-//     belongs to the caller. A session.Manager uses the maps of a patch again as soon as it has been made.
+//   - Neither side keeps or changes the other's maps and slices: a backend copies what it is given, and what it returns
+//     belongs to the caller. A session.Manager uses those of a patch again as soon as it has been made. The room behind
+//     a slice's length is the caller's, too.
 //   - Field names and values are arbitrary bytes, empty values included. IDs are compared byte by byte.
 //   - A record may have 10 000 fields, and each part of a patch may name as many: the index of an owner has a field for
 //     each session.

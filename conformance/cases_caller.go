@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,50 +19,66 @@ var ownershipCases = []testCase{
 		name: "KeepsNoMapOfCreate",
 		rule: ruleOwnership,
 		run: func(t *trial) {
-			id, given := t.id(), fields{"a": "1", "b": "2"}
-			t.create(id, record(given))
-			scribble(t, given)
-			t.wantFields(id, fields{"a": "1", "b": "2"})
+			for _, given := range fewAndMany(fields{"a": "1", "b": "2"}) {
+				id, want := t.id(), maps.Clone(given)
+				t.create(id, record(given))
+				scribble(t, given)
+				t.wantFields(id, want)
+			}
 		},
 	},
 	{
 		name: "KeepsNoMapOfApply",
 		rule: ruleOwnership,
 		run: func(t *trial) {
-			id := t.made(nil)
-			p := backend.Patch{Set: fields{"a": "1", "b": "2"}}
-			t.apply(id, p)
-			scribble(t, p.Set)
-			t.wantFields(id, fields{"a": "1", "b": "2"})
+			for _, given := range fewAndMany(fields{"a": "1", "b": "2"}) {
+				bare, set := t.made(nil), maps.Clone(given)
+				t.apply(bare, backend.Patch{Set: set})
+				scribble(t, set)
+				t.wantFields(bare, given)
+				id, want := t.made(fields{"c": "3", "d": "4"}), with(given, fields{"c": "3", "n": "1"})
+				p := backend.Patch{
+					If: fields{"c": "3", "d": "4"}, Has: []string{"c", "d"}, Set: given,
+					Delete: []string{"d", "e"}, Add: map[string]int64{"n": 1},
+				}
+				t.apply(id, p)
+				scribblePatch(t, p)
+				t.wantFields(id, want)
+			}
 		},
 	},
 	{
 		name: "ReturnsMapsOfLoad",
 		rule: ruleOwnership,
 		run: func(t *trial) {
-			id := t.made(fields{"a": "1", "b": "2"})
-			first, other := t.load(id), t.load(id)
-			scribble(t, first.Fields)
-			t.same("the Load before", other, record(fields{"a": "1", "b": "2"}))
-			t.wantFields(id, fields{"a": "1", "b": "2"})
+			for _, all := range fewAndMany(fields{"a": "1", "b": "2"}) {
+				id := t.made(all)
+				first, other := t.load(id), t.load(id)
+				scribble(t, first.Fields)
+				t.same("the Load before", other, record(all))
+				t.wantFields(id, all)
+			}
 		},
 	},
 	{
 		name: "ReturnsMapsOfApply",
 		rule: ruleOwnership,
 		run: func(t *trial) {
-			id := t.made(fields{"a": "1", "n": "1"})
-			for _, p := range []backend.Patch{
-				{Load: true},
-				{Load: true, Touch: true},
-				{Load: true, Set: fields{"a": "1"}},
-				{Add: map[string]int64{"n": 0}},
-				{Load: true, Add: map[string]int64{"n": 0}},
-			} {
-				scribble(t, t.apply(id, p).Fields)
-				t.wantFields(id, fields{"a": "1", "n": "1"})
-				scribble(t, p.Set)
-				t.wantFields(id, fields{"a": "1", "n": "1"})
+			for _, all := range fewAndMany(fields{"a": "1", "n": "1"}) {
+				id := t.made(all)
+				for _, p := range []backend.Patch{
+					{Load: true},
+					{Load: true, Touch: true},
+					{Load: true, Set: fields{"a": "1"}},
+					{Load: true, Set: maps.Clone(all)},
+					{Add: map[string]int64{"n": 0}},
+					{Load: true, Add: map[string]int64{"n": 0}},
+				} {
+					scribble(t, t.apply(id, p).Fields)
+					t.wantFields(id, all)
+					scribble(t, p.Set)
+					t.wantFields(id, all)
+				}
 			}
 		},
 	},
@@ -69,42 +86,70 @@ var ownershipCases = []testCase{
 		name: "ChangesNoMapItReturned",
 		rule: ruleOwnership,
 		run: func(t *trial) {
-			id, given := t.id(), fields{"a": "1", "n": "1"}
-			t.create(id, record(given))
-			loaded := t.load(id)
-			applied := t.apply(id, backend.Patch{Load: true})
-			sums := t.apply(id, backend.Patch{Add: map[string]int64{"n": 1}})
-			t.apply(id, backend.Patch{Set: fields{"a": "2", "c": "3"}, Add: map[string]int64{"n": 1}})
-			t.delete(id)
-			t.same("the Load before", loaded, record(fields{"a": "1", "n": "1"}))
-			t.same("the Apply before", applied, record(fields{"a": "1", "n": "1"}))
-			t.same("the counter before", sums, backend.Record{Fields: fields{"n": "2"}})
-			t.same("Create's argument", record(given), record(fields{"a": "1", "n": "1"}))
+			for _, given := range fewAndMany(fields{"a": "1", "n": "1"}) {
+				id, want := t.id(), record(maps.Clone(given))
+				t.create(id, record(given))
+				loaded := t.load(id)
+				applied := t.apply(id, backend.Patch{Load: true})
+				sums := t.apply(id, backend.Patch{Add: map[string]int64{"n": 1}})
+				t.apply(id, backend.Patch{Set: fields{"a": "2", "c": "3"}, Add: map[string]int64{"n": 1}})
+				t.delete(id)
+				t.same("the Load before", loaded, want)
+				t.same("the Apply before", applied, want)
+				t.same("the counter before", sums, backend.Record{Fields: fields{"n": "2"}})
+				t.same("Create's argument", record(given), want)
+			}
 		},
 	},
 	{
 		name: "ChangesNoArgument",
 		rule: ruleOwnership,
 		run: func(t *trial) {
-			id, rec := t.id(), record(fields{"a": "1", "n": "1"})
-			want := clone(rec)
-			t.create(id, rec)
-			t.same("Create's argument", rec, want)
-			t.createFails(id, rec, backend.ErrExists)
-			t.same("Create's argument", rec, want)
-			p := backend.Patch{
-				If: fields{"a": "1", "z": ""}, Has: slices.Clip([]string{"n", "a"}), Set: fields{"z": "1"},
-				Delete: slices.Clip([]string{"y", "x", "a"}), Add: map[string]int64{"n": 1}, TTL: 2 * hour, Touch: true,
-			}
-			wantPatch := clonePatch(p)
-			for _, err := range []error{nil, backend.ErrConflict} {
-				t.applyFails(id, p, err)
-				if d := cmp.Diff(wantPatch, p); d != "" {
-					t.failf("Apply has changed its argument, mismatch (-want +got):\n%s", d)
-				}
+			for _, given := range fewAndMany(fields{"a": "1", "n": "1"}) {
+				id, rec := t.id(), record(given)
+				want := clone(rec)
+				t.create(id, rec)
+				t.same("Create's argument", rec, want)
+				t.createFails(id, rec, backend.ErrExists)
+				t.same("Create's argument", rec, want)
+				changesNoPatch(t, id, given)
 			}
 		},
 	},
+}
+
+// fewAndMany returns few, and many fields with few among them: what is large may be kept in another way.
+func fewAndMany(few fields) []fields {
+	many, _, _ := numbered(100)
+	return []fields{few, with(many, few)}
+}
+
+// changesNoPatch checks that an Apply leaves its patch alone, whether it succeeds or not. The record has these fields,
+// a and n among them.
+func changesNoPatch(t *trial, id string, all fields) {
+	has, gone := []string{"n"}, []string{"y", "x", "a"} // in no order, with room behind them
+	for _, name := range slices.Backward(sorted(all)) {
+		if name != "n" && name != "a" {
+			has, gone = append(has, name), append(gone, "no "+name)
+		}
+	}
+	has, gone = append(has, "a", "room"), append(gone, "room")
+	whole := [][]string{has, gone}
+	want := clonePatch(backend.Patch{Has: has, Delete: gone})
+	p := backend.Patch{
+		If: with(all, fields{"z": ""}), Has: has[:len(has)-1], Set: fields{"z": "1"},
+		Delete: gone[:len(gone)-1], Add: map[string]int64{"n": 1}, TTL: 2 * hour, Touch: true,
+	}
+	wantPatch := clonePatch(p)
+	for _, err := range []error{nil, backend.ErrConflict} {
+		t.applyFails(id, p, err)
+		if d := cmp.Diff(wantPatch, p); d != "" {
+			t.failf("Apply has changed its argument, mismatch (-want +got):\n%s", d)
+		}
+		if d := cmp.Diff([][]string{want.Has, want.Delete}, whole); d != "" {
+			t.failf("Apply has written behind its argument's Has or Delete, mismatch (-want +got):\n%s", d)
+		}
+	}
 }
 
 // scribble changes all that is in a map.
@@ -118,6 +163,21 @@ func scribble(t *trial, m fields) {
 	}
 	m["more"] = "scribbled"
 	delete(m, "b")
+}
+
+// scribblePatch changes all that is in a patch.
+func scribblePatch(t *trial, p backend.Patch) {
+	scribble(t, p.If)
+	scribble(t, p.Set)
+	t.stepf("the caller changes %s, %s and the counters", showNames(p.Has), showNames(p.Delete))
+	for _, names := range [][]string{p.Has, p.Delete} {
+		for i := range names {
+			names[i] = "c"
+		}
+	}
+	for name := range p.Add {
+		p.Add[name] = 1000
+	}
 }
 
 var contextCases = []testCase{

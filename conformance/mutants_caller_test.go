@@ -83,6 +83,69 @@ var callerMutants = []mutant{
 		}),
 	},
 	{
+		name:  "Apply sorts three names to be there and more",
+		kills: []string{"ChangesNoArgument"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			if len(p.Has) > 2 {
+				slices.Sort(p.Has)
+			}
+			return c.Apply(ctx, id, p)
+		}),
+	},
+	{
+		name:  "Apply appends to the caller's names",
+		kills: []string{"ChangesNoArgument"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			_ = append(p.Has, "session_ttl")
+			return c.Apply(ctx, id, p)
+		}),
+	},
+	{
+		name:   "Apply keeps the caller's Set of more than 64 fields",
+		kills:  []string{"KeepsNoMapOfApply", "ReturnsMapsOfApply"},
+		shares: true,
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if err == nil && len(p.Set) > 64 {
+				c.edit(id, func(e *entry) {
+					maps.Copy(p.Set, e.Fields)
+					e.Fields = p.Set
+				})
+			}
+			return rec, err
+		}),
+	},
+	{
+		name:   "Apply keeps the caller's Delete, and deletes again when it is called next",
+		kills:  []string{"KeepsNoMapOfApply"},
+		shares: true,
+		target: deletingAgain,
+	},
+	{
+		name:   "Create keeps the caller's map of more than 64 fields",
+		kills:  []string{"KeepsNoMapOfCreate", "ChangesNoMapItReturned"},
+		shares: true,
+		target: creating(func(c *complete, ctx context.Context, id string, rec backend.Record) error {
+			err := c.Create(ctx, id, rec)
+			if err == nil && len(rec.Fields) > 64 {
+				c.edit(id, func(e *entry) { e.Fields = rec.Fields })
+			}
+			return err
+		}),
+	},
+	{
+		name:   "Load returns the map that is stored, of more than 64 fields",
+		kills:  []string{"ReturnsMapsOfLoad", "ChangesNoMapItReturned"},
+		shares: true,
+		target: loading(func(c *complete, ctx context.Context, id string) (backend.Record, error) {
+			rec, err := c.Load(ctx, id)
+			if len(rec.Fields) > 64 {
+				c.edit(id, func(e *entry) { rec.Fields = e.Fields })
+			}
+			return rec, err
+		}),
+	},
+	{
 		name:  "Apply adds the counters to the caller's Set",
 		kills: []string{"ChangesNoArgument"},
 		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
@@ -141,6 +204,28 @@ var callerMutants = []mutant{
 		kills:  []string{"ContextOfOneCall"},
 		target: tiedToContext,
 	},
+}
+
+// deletingAgain makes a target whose Load deletes once more what the Apply before it was to delete.
+func deletingAgain(c *complete) conformance.Target {
+	var mu sync.Mutex
+	last := map[string][]string{}
+	return alter(func(*complete) altered {
+		return altered{
+			apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				last[id] = p.Delete
+				return c.Apply(ctx, id, p)
+			},
+			load: func(ctx context.Context, id string) (backend.Record, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				_, _ = c.Apply(ctx, id, backend.Patch{Delete: last[id]})
+				return c.Load(ctx, id)
+			},
+		}
+	})(c)
 }
 
 func returningStored(c *complete) conformance.Target {

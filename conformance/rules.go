@@ -15,7 +15,7 @@ const (
 	ruleNoRevival  = "Apply never brings a record back that has expired or been deleted, not even when it runs at the same time as the Delete."
 	ruleChecks     = "All checks of an Apply come before its first write: after any of its errors named below, the record is as it was, and so is its remaining time to live."
 	ruleExpiry     = "A record whose time to live has passed is gone for every method at once, not when a sweep finds it."
-	ruleOwnership  = "Neither side keeps or changes the other's maps: a backend copies what it is given, and what it returns belongs to the caller."
+	ruleOwnership  = "Neither side keeps or changes the other's maps and slices: a backend copies what it is given, and what it returns belongs to the caller."
 	ruleBytes      = "Field names and values are arbitrary bytes, empty values included."
 	ruleSize       = "A record may have 10 000 fields, and each part of a patch may name as many"
 	ruleIDs        = "IDs are compared byte by byte."
