@@ -123,6 +123,15 @@ var counterCases = []testCase{
 				t.applyFails(id, backend.Patch{Add: map[string]int64{"a": 1, "b": 1, "c": most, "new": 1}}, backend.ErrCounter)
 				t.wantFields(id, before)
 			}
+			for _, bad := range []string{"!", "~"} { // the first by name, and the last
+				all, _, adds := numbered(veryWide)
+				all[bad], adds[bad] = "x", 1
+				id := t.made(all)
+				for range 3 {
+					t.applyFails(id, backend.Patch{Add: adds}, backend.ErrCounter)
+					t.wantFields(id, all)
+				}
+			}
 		},
 	},
 }

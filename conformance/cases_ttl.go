@@ -13,9 +13,12 @@ import (
 
 // expiring returns the ID of a new record with a=1 and n=1 that lives for so many of what the case takes for a
 // second.
-func (tr *trial) expiring(seconds int) string {
+func (tr *trial) expiring(seconds int) string { return tr.living(seconds, fields{"a": "1", "n": "1"}) }
+
+// living is expiring with other fields.
+func (tr *trial) living(seconds int, f fields) string {
 	id := tr.id()
-	tr.create(id, backend.Record{Fields: fields{"a": "1", "n": "1"}, TTL: tr.ttl(seconds)})
+	tr.create(id, backend.Record{Fields: f, TTL: tr.ttl(seconds)})
 	return id
 }
 
@@ -98,7 +101,7 @@ var expiryCases = []testCase{
 	},
 	{
 		name:  "NothingLivesForEver",
-		rule:  "No write leaves a record without a time to live.",
+		rule:  ruleForEver,
 		waits: true,
 		run: func(t *trial) {
 			var ids []string
@@ -194,28 +197,10 @@ var ttlCases = []testCase{
 		rule:  ruleNoTouch,
 		waits: true,
 		run: func(t *trial) {
-			var short, long []string
-			patches := []backend.Patch{
+			leavesTTL(t, fields{"a": "1", "n": "1"}, []backend.Patch{
 				{}, {Load: true}, {If: fields{"a": "1"}}, {Has: []string{"a"}}, {Set: fields{"a": "1"}}, {Set: fields{"a": "1"}, Load: true},
 				{Delete: []string{"none"}}, {Add: map[string]int64{"n": 0}}, {Set: fields{"a": "1"}, Durable: true},
-			}
-			for range patches {
-				short, long = append(short, t.expiring(2)), append(long, t.expiring(3))
-			}
-			t.wait(1.2)
-			for i, p := range patches {
-				t.apply(short[i], p)
-				t.apply(long[i], p)
-			}
-			t.wait(1.3)
-			for i := range patches {
-				t.wantAlive(long[i], 3, fields{"a": "1", "n": "1"})
-				t.wantGone(short[i])
-			}
-			t.wait(1)
-			for i := range patches {
-				t.wantGone(long[i])
-			}
+			})
 		},
 	},
 	{
@@ -223,21 +208,7 @@ var ttlCases = []testCase{
 		rule:  ruleChecks,
 		waits: true,
 		run: func(t *trial) {
-			before := fields{"a": "1", "b": "2", "n": "5", "text": "one"}
-			short, long := t.id(), t.id()
-			t.create(short, backend.Record{Fields: before, TTL: t.ttl(2)})
-			t.create(long, backend.Record{Fields: before, TTL: t.ttl(4)})
-			t.wait(1.2)
-			for _, p := range failingPatches() {
-				t.applyFails(short, p.Patch, p.err)
-				p.Patch.TTL = hour
-				t.applyFails(short, p.Patch, p.err)
-				p.Patch.TTL = t.ttl(1)
-				t.applyFails(long, p.Patch, p.err)
-			}
-			t.wait(1.4)
-			t.wantGone(short)
-			t.wantAlive(long, 4, before)
+			keepsTTL(t, fields{"a": "1", "b": "2", "n": "5", "text": "one"}, failingPatches())
 		},
 	},
 	{
@@ -276,7 +247,7 @@ var ttlCases = []testCase{
 		rule:  ruleTTL,
 		waits: true,
 		run: func(t *trial) {
-			extends(t, 3, []backend.Patch{
+			extends(t, 3, fields{"a": "1", "n": "1"}, []backend.Patch{
 				{TTL: t.ttl(3)},
 				{TTL: t.ttl(3), Touch: true},
 				{TTL: t.ttl(3), Set: fields{"a": "1"}},
@@ -290,7 +261,9 @@ var ttlCases = []testCase{
 		waits: true,
 		run: func(t *trial) {
 			// The same time to live again is a touch too.
-			extends(t, 2, []backend.Patch{{TTL: t.ttl(2)}, {TTL: t.ttl(2), Set: fields{"a": "1"}}, {TTL: t.ttl(2), Load: true}, {TTL: t.ttl(2), Durable: true}})
+			extends(t, 2, fields{"a": "1", "n": "1"}, []backend.Patch{
+				{TTL: t.ttl(2)}, {TTL: t.ttl(2), Set: fields{"a": "1"}}, {TTL: t.ttl(2), Load: true}, {TTL: t.ttl(2), Durable: true},
+			})
 		},
 	},
 	{
@@ -298,7 +271,7 @@ var ttlCases = []testCase{
 		rule:  ruleTouch,
 		waits: true,
 		run: func(t *trial) {
-			extends(t, 2, []backend.Patch{
+			extends(t, 2, fields{"a": "1", "n": "1"}, []backend.Patch{
 				{Touch: true}, {Touch: true, Load: true}, {Touch: true, Set: fields{"a": "1"}}, {Touch: true, Delete: []string{"none"}},
 				{Touch: true, Add: map[string]int64{"n": 0}}, {Touch: true, If: fields{"a": "1"}, Has: []string{"n"}},
 				{Touch: true, Durable: true},
@@ -398,22 +371,71 @@ var ttlCases = []testCase{
 	},
 }
 
-// extends checks that each of patches, applied to a record that lives for 2, makes it live for ttl from then.
-func extends(t *trial, ttl int, patches []backend.Patch) {
+// after returns the fields of a record that p has changed.
+func after(before fields, p backend.Patch) fields {
+	m := newModel()
+	_ = m.create(0, record(before))
+	p.Load = true
+	rec, _ := m.apply(0, p)
+	return rec.Fields
+}
+
+// extends checks that each of patches, applied to a record with these fields that lives for 2, makes it live for ttl from
+// then.
+func extends(t *trial, ttl int, before fields, patches []backend.Patch) {
 	var ids []string
 	for range patches {
-		ids = append(ids, t.expiring(2))
+		ids = append(ids, t.living(2, before))
 	}
 	t.wait(1.2)
 	for i, p := range patches {
 		t.apply(ids[i], p)
 	}
 	t.wait(float64(ttl) - 0.6)
-	for _, id := range ids {
-		t.wantAlive(id, ttl, fields{"a": "1", "n": "1"})
+	for i, p := range patches {
+		t.wantAlive(ids[i], ttl, after(before, p))
 	}
 	t.wait(1.1)
 	for _, id := range ids {
 		t.wantGone(id)
 	}
+}
+
+// leavesTTL checks that patches, each applied to records with these fields, leave their remaining time to live alone.
+func leavesTTL(t *trial, before fields, patches []backend.Patch) {
+	var short, long []string
+	for range patches {
+		short, long = append(short, t.living(2, before)), append(long, t.living(3, before))
+	}
+	t.wait(1.2)
+	for i, p := range patches {
+		t.apply(short[i], p)
+		t.apply(long[i], p)
+	}
+	t.wait(1.3)
+	for i, p := range patches {
+		t.wantAlive(long[i], 3, after(before, p))
+		t.wantGone(short[i])
+	}
+	t.wait(1)
+	for i := range patches {
+		t.wantGone(long[i])
+	}
+}
+
+// keepsTTL checks that patches, which fail on a record with these fields, leave its remaining time to live alone.
+func keepsTTL(t *trial, before fields, patches []failingPatch) {
+	short, long := t.living(2, before), t.living(4, before)
+	t.wait(1.2)
+	for _, p := range patches {
+		p.Patch.Touch = true
+		t.applyFails(short, p.Patch, p.err)
+		p.Patch.TTL = hour
+		t.applyFails(short, p.Patch, p.err)
+		p.Patch.TTL = t.ttl(1)
+		t.applyFails(long, p.Patch, p.err)
+	}
+	t.wait(1.4)
+	t.wantGone(short)
+	t.wantAlive(long, 4, before)
 }

@@ -30,7 +30,7 @@ type mutant struct {
 func mutants() []mutant {
 	all := slices.Concat(
 		createMutants, applyMutants, conditionMutants, counterMutants, replyMutants, bytesMutants,
-		wideMutants, callerMutants, raceMutants, raceRecordMutants, clientMutants, cacheMutants, scanMutants, expiryMutants, touchMutants, stuckMutants, sessionMutants, modelMutants,
+		wideMutants, pathMutants, callerMutants, raceMutants, raceRecordMutants, clientMutants, cacheMutants, scanMutants, expiryMutants, touchMutants, stuckMutants, sessionMutants, modelMutants,
 	)
 	for i := range all {
 		for _, c := range conformance.SessionCases() {

@@ -19,6 +19,7 @@ const (
 	ruleBytes      = "Field names and values are arbitrary bytes, empty values included."
 	ruleSize       = "A record may have 10 000 fields, and each part of a patch may name as many"
 	ruleIDs        = "IDs are compared byte by byte."
+	ruleForEver    = "No write leaves a record without a time to live."
 	ruleContext    = "A context that has ended before the call makes the call fail with the context's error, and nothing is written."
 	ruleExists     = "If one is there already, it fails with ErrExists and leaves that one, and its remaining time to live, as they were."
 	ruleAcked      = "It sees every write that was acknowledged, by whatever process, before Load was called, unless the backend's documentation states for how long it may not, as a local cache does."

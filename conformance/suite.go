@@ -45,6 +45,7 @@ func cases() []testCase {
 		contextCases,
 		raceCases,
 		raceRecordCases,
+		wideCases,
 		secondCases,
 		modelCases,
 		optionalCases,

@@ -1,0 +1,184 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faeeb396/session/backend"
+)
+
+// Cases about rules that a backend may keep for small records and patches alone: much may be written in pieces, by
+// another script or in another format.
+
+const (
+	wide     = 100  // fields, or names in a part of a patch
+	veryWide = 2000 // the same, where few calls have so many
+)
+
+var wideCases = []testCase{
+	{
+		name: "RaceWideCreate",
+		rule: ruleAtomic,
+		run: func(t *trial) {
+			all, _, _ := numbered(veryWide)
+			for range 3 {
+				id := t.id()
+				t.stepf("one goroutine creates %s with %d fields, 3 others load it meanwhile", showID(id), veryWide)
+				t.parallel(4, func(i int, c client) error {
+					if i == 0 {
+						time.Sleep(300 * time.Microsecond) // the others have begun
+						return c.tryCreate(id, record(all))
+					}
+					for k, seen := 0, 0; k < 20 && seen < 4; k++ {
+						time.Sleep(170 * time.Microsecond)
+						got, err := c.tryLoad(id)
+						if errors.Is(err, backend.ErrNotFound) {
+							continue
+						}
+						if err != nil {
+							return fmt.Errorf("a Load failed: %w", err)
+						}
+						if d := diff(record(all), got); d != "" {
+							return fmt.Errorf("a Load returned a part of the record, mismatch (-want +got):\n%s", d)
+						}
+						seen++
+					}
+					return nil
+				})
+			}
+		},
+	},
+	{
+		name: "RaceWideApplies",
+		rule: ruleAtomic,
+		run: func(t *trial) {
+			id := t.made(uniform("-"))
+			t.stepf("2 goroutines set %d fields to the same value each time, 3 others look", veryWide)
+			t.parallel(5, func(i int, c client) error {
+				for k := range 12 {
+					time.Sleep(time.Duration(110+10*i) * time.Microsecond)
+					p := backend.Patch{Load: true}
+					if i < 2 && k%2 == 0 {
+						p.Set, p.Durable = uniform(itoa(i)+"/"+itoa(k)), durable(k)
+					}
+					rec, err := loadEither(c, id, k%2 == 1, p)
+					if err != nil {
+						return err
+					}
+					for name, v := range rec.Fields {
+						if v != rec.Fields["field-0"] || len(rec.Fields) != veryWide {
+							return fmt.Errorf("saw a part of a change: %d fields, field-0=%s and %s=%s",
+								len(rec.Fields), showText(rec.Fields["field-0"]), name, showText(v))
+						}
+					}
+				}
+				return nil
+			})
+		},
+	},
+	{
+		name:  "WideEnds",
+		rule:  ruleForEver,
+		waits: true,
+		run: func(t *trial) {
+			var ids []string
+			for _, p := range widePatches() {
+				again, touched := p, p
+				again.TTL, touched.Touch = t.ttl(1), true
+				for _, p := range []backend.Patch{p, again, touched} {
+					id := t.living(1, wideFields())
+					t.apply(id, p)
+					ids = append(ids, id)
+				}
+			}
+			t.wait(1.6)
+			for _, id := range ids {
+				t.wantGone(id)
+			}
+		},
+	},
+	{
+		name:  "WideDoesNotTouch",
+		rule:  ruleNoTouch,
+		waits: true,
+		run:   func(t *trial) { leavesTTL(t, wideFields(), widePatches()) },
+	},
+	{
+		name:  "WideTouchCountsAgain",
+		rule:  ruleTouch,
+		waits: true,
+		run: func(t *trial) {
+			patches := widePatches()
+			for i := range patches {
+				patches[i].Touch = true
+			}
+			extends(t, 2, wideFields(), patches)
+		},
+	},
+	{
+		name:  "WideTTLCountsFromNow",
+		rule:  ruleTTL,
+		waits: true,
+		run: func(t *trial) {
+			patches := widePatches()
+			for i := range patches {
+				patches[i].TTL = t.ttl(3)
+			}
+			extends(t, 3, wideFields(), patches)
+		},
+	},
+	{
+		name:  "WideErrorsKeepTTL",
+		rule:  ruleChecks,
+		waits: true,
+		run: func(t *trial) {
+			all, names, adds := numbered(wide)
+			adds["text"] = 1
+			before := with(wideFields(), fields{"text": "one"})
+			keepsTTL(t, before, []failingPatch{
+				{backend.Patch{If: with(all, fields{names[wide-1]: "another"}), Set: all}, backend.ErrConflict},
+				{backend.Patch{Has: append(slices.Clip(names), "none"), Set: all, Delete: []string{"a"}}, backend.ErrConflict},
+				{backend.Patch{If: all, Has: names, Add: adds, Set: fields{"a": "2"}}, backend.ErrCounter},
+			})
+		},
+	},
+}
+
+// uniform returns fields that all have the same value.
+func uniform(value string) fields {
+	all, _, _ := numbered(veryWide)
+	for name := range all {
+		all[name] = value
+	}
+	return all
+}
+
+// wideFields returns the fields of a wide record: a=1, n=1 and those of numbered.
+func wideFields() fields {
+	all, _, _ := numbered(wide)
+	return with(all, fields{"a": "1", "n": "1"})
+}
+
+// widePatches returns patches that succeed on a record with wideFields. Each is large in another part, or has a large
+// value, or concerns the record alone; none touches.
+func widePatches() []backend.Patch {
+	all, names, adds := numbered(wide)
+	whole := backend.Patch{If: all, Has: names, Set: fields{}, Add: map[string]int64{}}
+	for i := range veryWide {
+		whole.Set["new-"+itoa(i)] = "x"
+		whole.Add["count-"+itoa(i)] = int64(i)
+		whole.Delete = append(whole.Delete, "none-"+itoa(i))
+	}
+	return []backend.Patch{
+		{Load: true},
+		{If: all, Has: names},
+		{Set: all},
+		{Delete: names},
+		{Add: adds},
+		{Set: fields{"a": strings.Repeat("0123456789abcdef", 320)}}, // 5 KiB
+		whole,
+	}
+}
