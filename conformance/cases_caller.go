@@ -186,24 +186,13 @@ var contextCases = []testCase{
 		rule: ruleContext,
 		run: func(t *trial) {
 			id, none := t.made(fields{"a": "1", "n": "1"}), t.id()
-			for _, ended := range t.endedContexts() {
-				c := t.with(ended)
-				t.stepf("with a context that has ended: %v", ended.Err())
-				c.createFails(none, record(fields{"a": "1"}), ended.Err())
-				c.createFails(id, record(fields{"a": "2"}), ended.Err())
-				c.loadFails(id, ended.Err())
-				c.loadFails(none, ended.Err())
-				for _, p := range everyPatch() {
-					c.applyFails(id, p, ended.Err())
-					p.Durable = true
-					c.applyFails(id, p, ended.Err())
+			for _, c := range t.clients() {
+				for _, ended := range t.endedContexts() {
+					endedFails(c.with(ended), ended.Err(), id, none)
+					t.stepf("with one that has not")
+					t.wantFields(id, fields{"a": "1", "n": "1"})
+					t.wantGone(none)
 				}
-				c.applyFails(none, backend.Patch{}, ended.Err())
-				c.deleteFails(id, ended.Err())
-				c.deleteFails(none, ended.Err())
-				t.stepf("with one that has not")
-				t.wantFields(id, fields{"a": "1", "n": "1"})
-				t.wantGone(none)
 			}
 		},
 	},
@@ -236,12 +225,32 @@ var contextCases = []testCase{
 			cancel()
 			t.wait(1.2)
 			t.stepf("with a context that has ended:")
-			t.with(ended).applyFails(id, backend.Patch{Touch: true}, context.Canceled)
-			t.with(ended).applyFails(id, backend.Patch{TTL: hour}, context.Canceled)
+			for _, c := range t.clients() {
+				c.with(ended).applyFails(id, backend.Patch{Touch: true}, context.Canceled)
+				c.with(ended).applyFails(id, backend.Patch{TTL: hour}, context.Canceled)
+			}
 			t.wait(1.4)
 			t.wantGone(id)
 		},
 	},
+}
+
+// endedFails checks that no call of c, whose context has ended with err, does anything. Under id is a record with a=1 and
+// n=1, and under none is none.
+func endedFails(c client, err error, id, none string) {
+	c.tr.stepf("with a context that has ended: %v", err)
+	c.createFails(none, record(fields{"a": "1"}), err)
+	c.createFails(id, record(fields{"a": "2"}), err)
+	c.loadFails(id, err)
+	c.loadFails(none, err)
+	for _, p := range everyPatch() {
+		c.applyFails(id, p, err)
+		p.Durable = true
+		c.applyFails(id, p, err)
+	}
+	c.applyFails(none, backend.Patch{}, err)
+	c.deleteFails(id, err)
+	c.deleteFails(none, err)
 }
 
 // endedContexts returns a context that was canceled, with a cause, and one whose deadline has passed.

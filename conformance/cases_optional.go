@@ -257,13 +257,13 @@ var optionalCases = []testCase{
 		rule: "It is never taken for \"not found\", and never overwritten.",
 		run: func(t *trial) {
 			for _, id := range t.planted() {
-				for range 2 {
-					t.loadFails(id, backend.ErrUnreadable)
+				for _, c := range []client{t.client, t.second, t.client} {
+					c.loadFails(id, backend.ErrUnreadable)
 					for _, p := range everyPatch() {
-						t.applyFails(id, p, backend.ErrUnreadable)
+						c.applyFails(id, p, backend.ErrUnreadable)
 					}
-					err := t.tryCreate(id, record(nil))
-					t.stepf("Create(%s) = %s", showID(id), showError(err))
+					err := c.tryCreate(id, record(nil))
+					t.stepf("%sCreate(%s) = %s", c.name, showID(id), showError(err))
 					if !errors.Is(err, backend.ErrExists) && !errors.Is(err, backend.ErrUnreadable) {
 						t.failf("Create returned another error, mismatch (-want +got):\n  - ErrExists or ErrUnreadable\n  + %s", showError(err))
 					}
@@ -275,18 +275,20 @@ var optionalCases = []testCase{
 		name: "UnreadableDelete",
 		rule: "What is no record it deletes, too, or fails with ErrUnreadable: after a Delete that succeeded, nothing is left that a session could come back from.",
 		run: func(t *trial) {
-			for _, id := range t.planted() {
-				err := t.tryDelete(id)
-				t.stepf("Delete(%s) = %s", showID(id), showError(err))
-				switch {
-				case err == nil:
-					t.wantGone(id)
-					t.create(id, record(fields{"a": "1"}))
-					t.wantFields(id, fields{"a": "1"})
-				case errors.Is(err, backend.ErrUnreadable):
-					t.loadFails(id, backend.ErrUnreadable)
-				default:
-					t.failf("Delete returned another error, mismatch (-want +got):\n  - none or ErrUnreadable\n  + %s", showError(err))
+			for _, c := range t.clients() {
+				for _, id := range t.planted() {
+					err := c.tryDelete(id)
+					t.stepf("%sDelete(%s) = %s", c.name, showID(id), showError(err))
+					switch {
+					case err == nil:
+						c.wantGone(id)
+						c.create(id, record(fields{"a": "1"}))
+						c.wantFields(id, fields{"a": "1"})
+					case errors.Is(err, backend.ErrUnreadable):
+						c.loadFails(id, backend.ErrUnreadable)
+					default:
+						t.failf("Delete returned another error, mismatch (-want +got):\n  - none or ErrUnreadable\n  + %s", showError(err))
+					}
 				}
 			}
 		},

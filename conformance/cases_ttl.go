@@ -23,8 +23,8 @@ func (tr *trial) living(seconds int, f fields) string {
 }
 
 // wantAlive expects Load to return a record with this time to live.
-func (tr *trial) wantAlive(id string, seconds int, f fields) {
-	tr.wantLoad(id, backend.Record{Fields: f, TTL: tr.ttl(seconds)})
+func (c client) wantAlive(id string, seconds int, f fields) {
+	c.wantLoad(id, backend.Record{Fields: f, TTL: c.tr.ttl(seconds)})
 }
 
 var expiryCases = []testCase{
@@ -33,22 +33,29 @@ var expiryCases = []testCase{
 		rule:  ruleExpiry,
 		waits: true,
 		run: func(t *trial) {
-			loaded, created, deleted := t.expiring(1), t.expiring(1), t.expiring(1)
-			var applied []string
-			for range everyPatch() {
-				applied = append(applied, t.expiring(1))
+			// Each client has records of its own: what one has found expired, it may have taken away.
+			var ids [][]string
+			for _, c := range t.clients() {
+				var own []string
+				for range len(everyPatch()) + 3 {
+					own = append(own, t.expiring(1))
+				}
+				c.wantAlive(own[0], 1, fields{"a": "1", "n": "1"})
+				ids = append(ids, own)
 			}
-			t.wantAlive(loaded, 1, fields{"a": "1", "n": "1"})
 			t.wait(1.5)
-			t.wantGone(loaded)
-			for i, p := range everyPatch() {
-				t.applyFails(applied[i], p, backend.ErrNotFound)
-				t.wantGone(applied[i])
+			for k, c := range t.clients() {
+				loaded, created, deleted, applied := ids[k][0], ids[k][1], ids[k][2], ids[k][3:]
+				c.wantGone(loaded)
+				for i, p := range everyPatch() {
+					c.applyFails(applied[i], p, backend.ErrNotFound)
+					c.wantGone(applied[i])
+				}
+				c.create(created, record(fields{"b": "1"}))
+				c.wantFields(created, fields{"b": "1"})
+				c.delete(deleted)
+				c.wantGone(deleted)
 			}
-			t.create(created, record(fields{"b": "1"}))
-			t.wantFields(created, fields{"b": "1"})
-			t.delete(deleted)
-			t.wantGone(deleted)
 		},
 	},
 	{
