@@ -20,7 +20,8 @@ type Scanner interface {
 	// for the whole of the scan is yielded at least once, one that comes or goes meanwhile may be or not, and
 	// an ID may be yielded more than once. An error is yielded last, with an empty ID. A ctx that has ended is one;
 	// if it ends during the scan, that may go unnoticed.
-	// The loop may call the backend, to delete what it is given for example.
+	// The loop may call the backend, to delete what it is given for example. Any number of scans may run at the same
+	// time, one of them in the loop of another, too.
 	Scan(ctx context.Context) iter.Seq2[string, error]
 }
 

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/faeeb396/session/backend"
@@ -110,6 +111,26 @@ var scanMutants = []mutant{
 		target: oneConnection,
 	},
 	{
+		name:   "all scans share one cursor",
+		kills:  []string{"ScanInLoop", "ScansTogether"},
+		target: sharingCursor,
+	},
+	{
+		name:  "Scan yields nothing while another one runs",
+		kills: []string{"ScanInLoop", "ScansTogether"},
+		target: func(c *complete) conformance.Target {
+			var running sync.Mutex
+			return scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {
+				return func(yield func(string, error) bool) {
+					if running.TryLock() {
+						defer running.Unlock()
+						c.Scan(ctx)(yield)
+					}
+				}
+			})(c)
+		},
+	},
+	{
 		name:  "Scan ignores its context",
 		kills: []string{"ScanContextEnded"},
 		target: scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {
@@ -205,6 +226,32 @@ func scanByDeadline(c *complete, ctx context.Context) iter.Seq2[string, error] {
 			}
 		}
 	}
+}
+
+// sharingCursor makes a target whose scans begin anew, all of them, when one begins.
+func sharingCursor(c *complete) conformance.Target {
+	var mu sync.Mutex
+	var left []string
+	next := func() (string, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(left) == 0 {
+			return "", false
+		}
+		id := left[0]
+		left = left[1:]
+		return id, true
+	}
+	return scanning(func(c *complete, _ context.Context) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			mu.Lock()
+			left = c.ids()
+			mu.Unlock()
+			for id, ok := next(); ok && yield(id, nil); {
+				id, ok = next()
+			}
+		}
+	})(c)
 }
 
 // oneConnection makes a target whose calls wait for each other, and for the end of a scan.

@@ -48,6 +48,7 @@ func cases() []testCase {
 		wideCases,
 		secondCases,
 		modelCases,
+		scanCases,
 		optionalCases,
 		cacheCases,
 		expiryCases,
