@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -15,7 +16,7 @@ import (
 var cacheCases = []testCase{
 	{
 		name: "FreshReadsPast",
-		rule: "Fresh returns a backend on the same records that reads past the cache, or nil if this one has none.",
+		rule: ruleFresh,
 		run: func(t *trial) {
 			past := []client{t.fresh(t.cacher())}
 			if again, ok := backend.As[backend.Cacher](past[0].b); ok {
@@ -41,6 +42,44 @@ var cacheCases = []testCase{
 					c.wantGone(id)
 				}
 			}
+		},
+	},
+	{
+		name: "FreshKeepsTheRules",
+		rule: ruleFresh,
+		run: func(t *trial) {
+			t.pastCache(
+				createCases, loadCases, applyCases, conditionCases, replyCases, removeCases, deleteCases, ownershipCases, contextCases,
+			)
+		},
+	},
+	{
+		name: "FreshCounts",
+		rule: ruleFresh,
+		run:  func(t *trial) { t.pastCache(counterCases) }, // a case of its own, since calls may take their time
+	},
+	{
+		name:  "FreshKeepsTime",
+		rule:  ruleFresh,
+		waits: true,
+		run: func(t *trial) {
+			if !t.past() {
+				return
+			}
+			created, loaded, kept, touched := t.expiring(1), t.expiring(2), t.expiring(2), t.expiring(2)
+			t.wait(1.2)
+			t.wantGone(created)
+			t.wantAlive(loaded, 2, fields{"a": "1", "n": "1"})
+			t.apply(kept, backend.Patch{Set: fields{"a": "1"}, Load: true})
+			t.applyFails(kept, backend.Patch{If: fields{"a": "2"}, Touch: true}, backend.ErrConflict)
+			t.createFails(kept, record(nil), backend.ErrExists)
+			t.apply(touched, backend.Patch{Touch: true})
+			t.wait(1.4)
+			t.wantGone(loaded)
+			t.wantGone(kept)
+			t.wantAlive(touched, 2, fields{"a": "1", "n": "1"})
+			t.wait(1)
+			t.wantGone(touched)
 		},
 	},
 	{
@@ -126,6 +165,34 @@ func (c client) fresh(cacher backend.Cacher) client {
 	}
 	c.b, c.name = b, c.name+"Fresh()."
 	return c
+}
+
+// pastCache runs cases, those that wait for nothing, with the backend that Fresh returns.
+func (tr *trial) pastCache(cases ...[]testCase) {
+	if !tr.past() {
+		return
+	}
+	for _, tc := range slices.Concat(cases...) {
+		if !tc.waits {
+			tr.stepf("the case %s, with what Fresh returned: %s", tc.name, tc.rule)
+			tc.run(tr)
+		}
+	}
+}
+
+// past has what follows in the case go through the backend that Fresh returns. It reports false if there is no cache to
+// read past: all other cases are about that backend then.
+func (tr *trial) past() bool {
+	b := tr.tryFresh(tr.cacher())
+	if b == nil {
+		tr.stepf("Fresh() = nil: there is no cache")
+		return false
+	}
+	tr.client.b, tr.client.name = b, "Fresh()."
+	if tr.target.Second == nil {
+		tr.second = tr.client
+	}
+	return true
 }
 
 // other returns the client of whose writes the cache knows least: the second one, or fresh where there is none.

@@ -153,6 +153,104 @@ var cacheMutants = []mutant{
 	},
 }
 
+// freshMutants return something from Fresh that reads past the cache and breaks another rule.
+var freshMutants = []mutant{
+	{
+		name:  "Fresh's Apply ignores If",
+		kills: []string{"FreshKeepsTheRules"},
+		target: freshIs(func(c *complete) altered {
+			return altered{apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+				p.If = nil
+				return c.Apply(ctx, id, p)
+			}}
+		}),
+	},
+	{
+		name:  "Fresh's Create overwrites",
+		kills: []string{"FreshKeepsTheRules", "FreshKeepsTime"},
+		target: freshIs(func(c *complete) altered {
+			return altered{create: func(ctx context.Context, id string, rec backend.Record) error {
+				_ = c.Delete(ctx, id)
+				return c.Create(ctx, id, rec)
+			}}
+		}),
+	},
+	{
+		name:  "Fresh's Load ignores the context",
+		kills: []string{"FreshKeepsTheRules"},
+		target: freshIs(func(c *complete) altered {
+			return altered{load: func(ctx context.Context, id string) (backend.Record, error) {
+				return c.Load(context.WithoutCancel(ctx), id)
+			}}
+		}),
+	},
+	{
+		name:   "Fresh's Load returns the map that is stored",
+		kills:  []string{"FreshKeepsTheRules"},
+		shares: true,
+		target: freshIs(func(c *complete) altered {
+			return altered{load: func(ctx context.Context, id string) (backend.Record, error) {
+				rec, err := c.Load(ctx, id)
+				c.edit(id, func(e *entry) { rec.Fields = e.Fields })
+				return rec, err
+			}}
+		}),
+	},
+	{
+		name:  "Fresh's Apply takes what is no counter for a conflict",
+		kills: []string{"FreshCounts", "FreshKeepsTheRules"},
+		target: freshIs(func(c *complete) altered {
+			return altered{apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+				rec, err := c.Apply(ctx, id, p)
+				if errors.Is(err, backend.ErrCounter) {
+					err = backend.ErrConflict
+				}
+				return rec, err
+			}}
+		}),
+	},
+	{
+		name:  "Fresh's Load touches",
+		kills: []string{"FreshKeepsTime"},
+		target: freshIs(func(c *complete) altered {
+			return altered{load: func(ctx context.Context, id string) (backend.Record, error) {
+				return c.Apply(ctx, id, backend.Patch{Load: true, Touch: true})
+			}}
+		}),
+	},
+	{
+		name:  "Fresh's Apply never touches",
+		kills: []string{"FreshKeepsTime"},
+		target: freshIs(func(c *complete) altered {
+			return altered{apply: func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+				p.Touch = false
+				return c.Apply(ctx, id, p)
+			}}
+		}),
+	},
+	{
+		name:  "Fresh's Load does not look at expiry",
+		kills: []string{"FreshKeepsTime"},
+		target: freshIs(func(c *complete) altered {
+			return altered{load: func(ctx context.Context, id string) (backend.Record, error) {
+				rec, err := c.Load(ctx, id)
+				c.dead(id, func(e *entry) { rec, err = copyOf(e.Record), nil })
+				return rec, err
+			}}
+		}),
+	},
+}
+
+// freshIs returns a target whose cache is never behind, and whose Fresh returns one with other methods.
+func freshIs(a func(c *complete) altered) func(*complete) conformance.Target {
+	return func(c *complete) conformance.Target {
+		target, b := c.target(), a(c)
+		b.Backend = c
+		target.Backend = cacherOf{c, b}
+		return target
+	}
+}
+
 // cacherOf is a backend whose Fresh returns another.
 type cacherOf struct {
 	backend.Backend

@@ -30,7 +30,8 @@ type mutant struct {
 func mutants() []mutant {
 	all := slices.Concat(
 		createMutants, applyMutants, conditionMutants, counterMutants, replyMutants, bytesMutants,
-		wideMutants, pathMutants, callerMutants, raceMutants, raceRecordMutants, clientMutants, cacheMutants, scanMutants, expiryMutants, touchMutants, stuckMutants, sessionMutants, modelMutants,
+		wideMutants, pathMutants, callerMutants, raceMutants, raceRecordMutants, clientMutants, cacheMutants, freshMutants,
+		scanMutants, expiryMutants, touchMutants, stuckMutants, sessionMutants, modelMutants,
 	)
 	for i := range all {
 		for _, c := range conformance.SessionCases() {

@@ -34,6 +34,7 @@ const (
 	ruleTTL        = "TTL, if positive, is the record's new time to live, counted from now."
 	ruleTouch      = "Touch counts the time to live from now again. A TTL touches too."
 	ruleRemove     = "Remove deletes the record, if the conditions hold."
+	ruleFresh      = "Fresh returns a backend on the same records that reads past the cache, or nil if this one has none."
 	ruleScans      = "Any number of scans may run at the same time, one of them in the loop of another, too."
 	ruleScan       = "Scan yields the ID of every live record, in no order, without its being touched."
 )
