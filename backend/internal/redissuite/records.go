@@ -23,6 +23,7 @@ func Records(t *testing.T, k Kit) {
 		"LongestTTL":                 testLongestTTL,
 		"WrongTypeNamesItsCause":     testWrongTypeNamesItsCause,
 		"WriteRestoresExpiry":        testWriteRestoresExpiry,
+		"WidePatchTouches":           testWidePatchTouches,
 		"BigRecord":                  testBigRecord,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, k) })
@@ -188,6 +189,45 @@ func testWriteRestoresExpiry(t *testing.T, k Kit) {
 				t.Errorf("%s: TTL = %d, want an hour", tt.name, left)
 			case !tt.write && left != -1:
 				t.Errorf("%s: TTL = %d: a read has written", tt.name, left)
+			}
+		}
+	})
+}
+
+// More than 70 names in a part of a patch have the script take its arguments in another form.
+func testWidePatchTouches(t *testing.T, k Kit) {
+	k.onServers(t, func(t *testing.T, s *Store) {
+		key := s.Prefix + "x"
+		for _, n := range []int{70, 71, 4001} {
+			values, deltas, names := map[string]string{}, map[string]int64{}, make([]string, n)
+			for i := range n {
+				names[i] = "f" + strconv.Itoa(i)
+				values[names[i]], deltas[names[i]] = strconv.Itoa(i), 1
+			}
+			for name, p := range map[string]backend.Patch{
+				"conditions": {If: values, Has: names}, "Set": {Set: values}, "Add": {Add: deltas}, "Delete": {Delete: names},
+			} {
+				for _, tt := range []struct {
+					change string
+					touch  bool
+					ttl    time.Duration
+					left   int
+				}{
+					{change: "no touch", left: 100},
+					{change: "a touch", touch: true, left: 3600},
+					{change: "a new TTL", ttl: 2 * time.Hour, left: 7200},
+				} {
+					s.Do(t, "DEL", key)
+					s.MustCreate(t, "x", values)
+					s.Do(t, "EXPIRE", key, "100")
+					p.Touch, p.TTL = tt.touch, tt.ttl
+					if _, err := s.Apply(t.Context(), "x", p); err != nil {
+						t.Fatalf("%d %s and %s: %v", n, name, tt.change, err)
+					}
+					if left := s.Do(t, "TTL", key).Int(); left < tt.left-30 || left > tt.left {
+						t.Errorf("%d %s and %s: TTL = %d, want %d", n, name, tt.change, left, tt.left)
+					}
+				}
 			}
 		}
 	})
