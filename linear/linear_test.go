@@ -2,11 +2,14 @@ package linear_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -252,6 +255,7 @@ func inTwoSteps(b *broken, id string, p backend.Patch) (backend.Record, error) {
 
 // The checker finds what is not linearizable.
 func TestCheckerFindsBrokenBackends(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // where the pictures go
 	for name, b := range map[string]*broken{
 		"check and write in two steps": {apply: inTwoSteps},
 		"create in two steps": {create: func(b *broken, id string, rec backend.Record) error {
@@ -299,6 +303,95 @@ func TestCheckerFindsBrokenBackends(t *testing.T) {
 	}
 }
 
+// A check of calls that have told nothing says nothing, and one error that no call may return is enough.
+func TestCheckerFailsOnErrors(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // where the pictures go
+	down := errors.New("connection refused")
+	for _, tt := range []struct {
+		name  string
+		err   error
+		fails func(call int) bool
+		want  string // a part of the failure, or "" if there is none
+	}{
+		{name: "every call fails", err: down, fails: func(int) bool { return true }, want: "300 of 300 calls is unknown"},
+		{name: "3 of 5 calls fail", err: down, fails: func(n int) bool { return n%5 < 3 }, want: "180 of 300 calls is unknown"},
+		{name: "2 of 5 calls fail", err: down, fails: func(n int) bool { return n%5 < 2 }},
+		{name: "one is no counter", err: backend.ErrCounter, fails: func(n int) bool { return n == 77 }, want: "not linearizable"},
+		{name: "one is unreadable", err: backend.ErrUnreadable, fails: func(n int) bool { return n == 77 }, want: "not linearizable"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var ids []string
+			for i := range 60 {
+				ids = append(ids, fmt.Sprint("id", i))
+			}
+			spy := &failing{TB: t}
+			linear.Check(spy, linear.Options{Operations: 300, IDs: ids}, &flaky{Backend: memory.New(nil), err: tt.err, fails: tt.fails})
+			if spy.failed != (tt.want != "") || !strings.Contains(spy.text, tt.want) {
+				t.Errorf("the checker says %q, want %q", spy.text, tt.want)
+			}
+		})
+	}
+}
+
+// All calls that are asked for are made.
+func TestCheckerMakesAllCalls(t *testing.T) {
+	for _, tt := range []struct{ operations, clients, want int }{
+		{operations: 3, clients: 8, want: 3},
+		{operations: 10, clients: 4, want: 10},
+		{operations: 20, want: 20},
+		{want: 2000},
+	} {
+		b := &flaky{Backend: memory.New(nil), fails: func(int) bool { return false }}
+		linear.Check(t, linear.Options{Operations: tt.operations, Clients: tt.clients, IDs: []string{"x"}}, b)
+		if got := int(b.calls.Load()) - 1; got != tt.want { // the last call cleans up
+			t.Errorf("Operations %d, Clients %d: %d calls, want %d", tt.operations, tt.clients, got, tt.want)
+		}
+	}
+}
+
+// flaky is a backend of which some calls fail, without doing anything.
+type flaky struct {
+	backend.Backend
+	err   error
+	fails func(call int) bool
+	calls atomic.Int64
+}
+
+func (f *flaky) next() error {
+	if n := f.calls.Add(1); f.fails(int(n - 1)) {
+		return f.err
+	}
+	return nil
+}
+
+func (f *flaky) Create(ctx context.Context, id string, rec backend.Record) error {
+	if err := f.next(); err != nil {
+		return err
+	}
+	return f.Backend.Create(ctx, id, rec)
+}
+
+func (f *flaky) Load(ctx context.Context, id string) (backend.Record, error) {
+	if err := f.next(); err != nil {
+		return backend.Record{}, err
+	}
+	return f.Backend.Load(ctx, id)
+}
+
+func (f *flaky) Apply(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+	if err := f.next(); err != nil {
+		return backend.Record{}, err
+	}
+	return f.Backend.Apply(ctx, id, p)
+}
+
+func (f *flaky) Delete(ctx context.Context, id string) error {
+	if err := f.next(); err != nil {
+		return err
+	}
+	return f.Backend.Delete(ctx, id)
+}
+
 // lagging returns a backend whose Load returns what was there a moment ago.
 func lagging() *broken {
 	seen := make(map[string]backend.Record)
@@ -328,7 +421,11 @@ func lagging() *broken {
 type failing struct {
 	testing.TB
 	failed bool
+	text   string
 }
 
-func (f *failing) Errorf(string, ...any) { f.failed = true }
-func (f *failing) Logf(string, ...any)   {}
+func (f *failing) Errorf(format string, args ...any) {
+	f.failed, f.text = true, fmt.Sprintf(format, args...)
+}
+
+func (f *failing) Logf(string, ...any) {}

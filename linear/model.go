@@ -39,7 +39,7 @@ type input struct {
 
 // output is what a caller was told.
 type output struct {
-	err     error // one of the contract's, or nil
+	err     error // one of the contract's, or nil; if unknown, any
 	unknown bool
 	state   state // of Load, peek and set
 	n       int64 // of count
@@ -108,12 +108,16 @@ func call(ctx context.Context, b backend.Backend, in input) output {
 		rec, err = b.Apply(ctx, in.id, in.patch())
 	}
 	out := output{}
-	for _, known := range []error{backend.ErrExists, backend.ErrNotFound, backend.ErrConflict} {
+	for _, known := range []error{
+		backend.ErrExists, backend.ErrNotFound, backend.ErrConflict, backend.ErrCounter, backend.ErrUnreadable,
+	} {
 		if errors.Is(err, known) {
 			out.err = known
 		}
 	}
-	out.unknown = err != nil && out.err == nil
+	if err != nil && out.err == nil {
+		out.err, out.unknown = err, true
+	}
 	if err == nil {
 		out.state, out.n = read(rec)
 	}
