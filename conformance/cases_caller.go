@@ -235,8 +235,8 @@ var contextCases = []testCase{
 	},
 }
 
-// endedFails checks that no call of c, whose context has ended with err, does anything. Under id is a record with a=1 and
-// n=1, and under none is none.
+// endedFails checks that no call of c, whose context has ended with err, does anything. Under id is a record with a=1
+// and n=1, and under none is none.
 func endedFails(c client, err error, id, none string) {
 	c.tr.stepf("with a context that has ended: %v", err)
 	c.createFails(none, record(fields{"a": "1"}), err)

@@ -42,9 +42,9 @@ type Options struct {
 }
 
 // Check has clients call the backends in turn, all of which are clients of the same store, and fails tb if what
-// they saw cannot be explained by any order of the calls, or if the outcome of less than half of them is known. An error
-// of the contract is a known outcome, and one that no order explains where the call cannot fail so: with ErrCounter or
-// ErrUnreadable none of these calls can.
+// they saw cannot be explained by any order of the calls, or if the outcome of less than half of them is known. An
+// error of the contract is a known outcome, and one that no order explains where the call cannot fail so: with
+// ErrCounter or ErrUnreadable none of these calls can.
 func Check(tb testing.TB, opts Options, backends ...backend.Backend) {
 	tb.Helper()
 	if len(opts.IDs) == 0 {
@@ -103,10 +103,12 @@ func report(tb testing.TB, seed uint64, history []porcupine.Operation, info porc
 }
 
 // record makes the calls and writes them down, with the errors of those whose outcome is unknown.
-func record(ctx context.Context, opts Options, backends []backend.Backend) (history []porcupine.Operation, unknown []error) {
+func record(ctx context.Context, opts Options, backends []backend.Backend) ([]porcupine.Operation, []error) {
 	var (
-		wg sync.WaitGroup
-		mu sync.Mutex
+		wg      sync.WaitGroup
+		mu      sync.Mutex
+		history []porcupine.Operation
+		unknown []error
 	)
 	start := time.Now()
 	for client := range opts.Clients {

@@ -307,17 +307,18 @@ func TestCheckerFindsBrokenBackends(t *testing.T) {
 func TestCheckerFailsOnErrors(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // where the pictures go
 	down := errors.New("connection refused")
+	atCall77 := func(n int) bool { return n == 77 }
 	for _, tt := range []struct {
 		name  string
 		err   error
 		fails func(call int) bool
 		want  string // a part of the failure, or "" if there is none
 	}{
-		{name: "every call fails", err: down, fails: func(int) bool { return true }, want: "300 of 300 calls is unknown"},
-		{name: "3 of 5 calls fail", err: down, fails: func(n int) bool { return n%5 < 3 }, want: "180 of 300 calls is unknown"},
-		{name: "2 of 5 calls fail", err: down, fails: func(n int) bool { return n%5 < 2 }},
-		{name: "one is no counter", err: backend.ErrCounter, fails: func(n int) bool { return n == 77 }, want: "not linearizable"},
-		{name: "one is unreadable", err: backend.ErrUnreadable, fails: func(n int) bool { return n == 77 }, want: "not linearizable"},
+		{name: "all fail", err: down, fails: func(int) bool { return true }, want: "300 of 300 calls is unknown"},
+		{name: "3 of 5 fail", err: down, fails: func(n int) bool { return n%5 < 3 }, want: "180 of 300 calls is unknown"},
+		{name: "2 of 5 fail", err: down, fails: func(n int) bool { return n%5 < 2 }},
+		{name: "one is no counter", err: backend.ErrCounter, fails: atCall77, want: "not linearizable"},
+		{name: "one is unreadable", err: backend.ErrUnreadable, fails: atCall77, want: "not linearizable"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var ids []string
@@ -325,7 +326,8 @@ func TestCheckerFailsOnErrors(t *testing.T) {
 				ids = append(ids, fmt.Sprint("id", i))
 			}
 			spy := &failing{TB: t}
-			linear.Check(spy, linear.Options{Operations: 300, IDs: ids}, &flaky{Backend: memory.New(nil), err: tt.err, fails: tt.fails})
+			b := &flaky{Backend: memory.New(nil), err: tt.err, fails: tt.fails}
+			linear.Check(spy, linear.Options{Operations: 300, IDs: ids}, b)
 			if spy.failed != (tt.want != "") || !strings.Contains(spy.text, tt.want) {
 				t.Errorf("the checker says %q, want %q", spy.text, tt.want)
 			}
