@@ -4,6 +4,6 @@
 //	r := chi.NewRouter()
 //	r.Use(middleware.Logger, middleware.Recoverer, sessions.Handler)
 //
-// Do not wrap the router, as sessions.Handler(r) does: Recoverer is inside then, and what a handler that panicked has
+// Do not wrap a router, as sessions.Handler(r) does: its recovery is inside then, and what a handler that panicked has
 // changed is stored. A logger inside does not see the 503 of a store that failed.
 package frameworks
