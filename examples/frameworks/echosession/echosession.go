@@ -19,7 +19,7 @@
 //     the session. They are an answer like any other: what the handler has changed is stored. A middleware that turns
 //     errors into others comes after Session. One before it still sees the error, and an HTTPErrorHandler of yours is
 //     called for it again: it has to return if c.Response().Committed, as Echo asks it to.
-//   - echo.WrapMiddleware(sessions.Handler) would leave the session's writer in the context. When the store is down, and
+//   - echo.WrapMiddleware(sessions.Handler) would leave the session's writer in the context. When the store is down and
 //     503 was sent, what looks at c.Response() afterwards finds the handler's status there, and a logger that of the
 //     error that the handler returned.
 //   - Whoever takes the connection over, as a WebSocket does, sends the cookie by himself: see session.Manager.Handler.
