@@ -1,10 +1,12 @@
 package session_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -107,30 +109,59 @@ func TestGetWhileTheHandlerReturns(t *testing.T) {
 	}
 }
 
-// plainWriter can neither flush nor be unwrapped.
+// plainWriter can neither flush nor be taken over, nor be unwrapped.
 type plainWriter struct{ w http.ResponseWriter }
 
 func (p plainWriter) Header() http.Header            { return p.w.Header() }
 func (p plainWriter) Write(text []byte) (int, error) { return p.w.Write(text) }
 func (p plainWriter) WriteHeader(code int)           { p.w.WriteHeader(code) }
 
-// A Flush that the writer below does not know begins nothing.
-func TestFlushThatIsNotSupportedBeginsNothing(t *testing.T) {
+// forwarding has all methods, whatever is below, as the writers of Echo and gin do.
+type forwarding struct{ http.ResponseWriter }
+
+func (w forwarding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w forwarding) FlushError() error           { return http.NewResponseController(w.ResponseWriter).Flush() }
+func (w forwarding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// What the writer below does not know begins nothing.
+func TestWhatIsNotSupportedBeginsNothing(t *testing.T) {
 	outer := mustNew(t, memory.New(nil), quiet(session.Options{Cookie: session.CookieOptions{Name: "__Host-outer"}}))
-	m := mustNew(t, memory.New(nil), quiet(session.Options{}))
-	w := httptest.NewRecorder()
-	outer.Handler(m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, _ := m.Get(r)
-		if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
-			t.Errorf("Flush = %v, want %v", err, http.ErrNotSupported)
+	for name, wrap := range map[string]func(http.Handler, http.ResponseWriter) (http.Handler, http.ResponseWriter){
+		"by net/http": func(h http.Handler, w http.ResponseWriter) (http.Handler, http.ResponseWriter) { return h, w },
+		"by a Manager": func(h http.Handler, w http.ResponseWriter) (http.Handler, http.ResponseWriter) {
+			return outer.Handler(h), w
+		},
+		"by a framework": func(h http.Handler, w http.ResponseWriter) (http.Handler, http.ResponseWriter) {
+			return h, forwarding{w}
+		},
+	} {
+		for call, f := range map[string]func(*http.ResponseController) error{
+			"Flush":  (*http.ResponseController).Flush,
+			"Hijack": func(c *http.ResponseController) error { _, _, err := c.Hijack(); return err },
+		} {
+			t.Run(call+" "+name, func(t *testing.T) {
+				b := newSpy()
+				m := mustNew(t, b, quiet(session.Options{}))
+				rec := httptest.NewRecorder()
+				h, w := wrap(m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					s, _ := m.Get(r)
+					s.Set("a", "1")
+					if err := f(http.NewResponseController(w)); !errors.Is(err, http.ErrNotSupported) {
+						t.Errorf("%s = %v, want %v", call, err, http.ErrNotSupported)
+					}
+					s.Set("b", "2")
+					if calls := b.took(); s.Err() != nil || calls != "" {
+						t.Errorf("the session: %v, and the store was called by %q", s.Err(), calls)
+					}
+				})), plainWriter{rec})
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+				if len(rec.Header()["Set-Cookie"]) != 1 {
+					t.Errorf("header %v, want a cookie", rec.Header())
+				}
+			})
 		}
-		s.Set("a", "1")
-		if s.Err() != nil {
-			t.Error(s.Err())
-		}
-	}))).ServeHTTP(plainWriter{w}, httptest.NewRequest(http.MethodGet, "/", nil))
-	if len(w.Header()["Set-Cookie"]) != 1 {
-		t.Errorf("header %v, want a cookie", w.Header())
 	}
 }
 

@@ -88,30 +88,31 @@ func (x *exchange) CloseNotify() <-chan bool {
 	return gone
 }
 
-// mayHijack reports whether w, or a writer below, knows how to give its connection away.
+// mayHijack reports whether the writer below all others knows how to give its connection away.
 func mayHijack(w http.ResponseWriter) bool {
-	return below(w, func(w http.ResponseWriter) bool { _, ok := w.(http.Hijacker); return ok })
+	_, ok := lowest(w).(http.Hijacker)
+	return ok
 }
 
-// mayFlush reports whether w, or a writer below, knows how to flush.
+// mayFlush reports whether the writer below all others knows how to flush.
 func mayFlush(w http.ResponseWriter) bool {
-	return below(w, func(w http.ResponseWriter) bool {
-		switch w.(type) {
-		case interface{ FlushError() error }, http.Flusher:
-			return true
-		}
-		return false
-	})
-}
-
-// below reports whether w, or a writer below, can do something. A Manager's own has every method.
-func below(w http.ResponseWriter, can func(http.ResponseWriter) bool) bool {
-	for ; w != nil; w = unwrap(w) {
-		if _, ours := w.(*exchange); !ours && can(w) {
-			return true
-		}
+	switch lowest(w).(type) {
+	case interface{ FlushError() error }, http.Flusher:
+		return true
 	}
 	return false
+}
+
+// lowest returns the writer below all others, as a rule net/http's. Those between, a Manager's own and those of
+// frameworks, have every method and only pass it on.
+func lowest(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		below := unwrap(w)
+		if below == nil {
+			return w
+		}
+		w = below
+	}
 }
 
 // Format keeps cookies out of what fmt prints of a response writer.
