@@ -62,8 +62,9 @@
 //
 // [Target.Second] is a second client of the same data, as another process would have: one made with other
 // options, or a backend of another package that shares the layout. With it, the suite checks that each sees at
-// once what the other has written, and lets both take part in every case about calls at the same time. A
-// backend for more than one process should give it; one for a single process may give the same backend twice.
+// once what the other has written, asks both about contexts, expiry and what is unreadable, and lets both take part in
+// every case about calls at the same time. A backend for more than one process should give it; one for a single process
+// may give the same backend twice.
 //
 // # Optional parts
 //
@@ -71,10 +72,11 @@
 // [backend.As] finds these in Target.Backend, and are skipped otherwise. So are the cases UnreadableStays,
 // UnreadableDelete and SessionUnreadable, unless [Target.Plant] says how to store what is no record. A skipped case prints why.
 //
-// What is not checked: what a backend does when its server fails, replies late or loses a reply, and whether a
-// durable change outlives a failover, since that takes the server's own tools. A backend with a local cache that
-// may be behind, as its documentation then says, passes with the cache off. With it on, the cases FreshReadsPast,
-// CacheReadsOwnWrites and CacheRacesOwnWrites are for it; give them a Second, whose writes the cache does not know of.
+// What is not checked: what a backend does when its server fails, replies late or loses a reply, or when a context ends
+// during a call, and whether a durable change outlives a failover, since that takes the server's own tools. A backend
+// with a local cache that may be behind, as its documentation then says, passes with the cache off. With it on, the
+// cases named Fresh and Cache are for it; give them a Second, whose writes the cache does not know of. FreshKeepsTheRules
+// and FreshCounts run other cases with what Fresh returns, and their steps name these.
 package conformance
 
 import (

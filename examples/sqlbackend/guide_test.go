@@ -1,6 +1,8 @@
 package sqlbackend_test
 
 import (
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,10 +10,14 @@ import (
 	"testing"
 )
 
-const guide = "../../docs/writing-a-backend.md"
+const (
+	guide  = "../../docs/writing-a-backend.md"
+	readme = "../../README.md"
+)
 
-// TestGuideShowsThisCode sees to it that each block of Go in the guide stands in one of this module's files, whole
-// lines of it, and that the tests it names are there.
+// TestGuideShowsThisCode sees to it that each block of Go in the guide stands in one of this module's files or in the
+// README, whole lines of it, and that the tests it names are there. Of a block that is a whole file, that is so of what
+// comes after its imports.
 func TestGuideShowsThisCode(t *testing.T) {
 	text, err := os.ReadFile(guide)
 	if err != nil {
@@ -22,7 +28,7 @@ func TestGuideShowsThisCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	var code strings.Builder
-	for _, path := range paths {
+	for _, path := range append(paths, readme) {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +42,14 @@ func TestGuideShowsThisCode(t *testing.T) {
 		t.Error("the guide has no block of Go")
 	}
 	for _, block := range blocks {
-		if !strings.Contains(code.String(), "\n"+block[1]) {
+		shown := block[1]
+		if strings.HasPrefix(shown, "package ") {
+			if _, err := parser.ParseFile(token.NewFileSet(), "", shown, 0); err != nil {
+				t.Errorf("a whole file of the guide: %v", err)
+			}
+			_, shown, _ = strings.Cut(shown, "\n)\n\n")
+		}
+		if shown == "" || !strings.Contains(code.String(), "\n"+shown) {
 			t.Errorf("this block of the guide stands in no file:\n%s", block[1])
 		}
 	}
