@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/faeeb396/session/backend"
@@ -27,13 +28,17 @@ var wideCases = []testCase{
 			for range 3 {
 				id := t.id()
 				t.stepf("one goroutine creates %s with %d fields, 3 others load it meanwhile", showID(id), veryWide)
+				var over atomic.Bool
 				t.parallel(4, func(i int, c client) error {
+					time.Sleep(100 * time.Microsecond) // all begin at the same time
 					if i == 0 {
-						time.Sleep(300 * time.Microsecond) // the others have begun
+						defer over.Store(true)
 						return c.tryCreate(id, record(all))
 					}
-					for k, seen := 0, 0; k < 20 && seen < 4; k++ {
-						time.Sleep(170 * time.Microsecond)
+					for k, left := 0, 4; k < 5000 && left > 0; k++ {
+						if over.Load() {
+							left--
+						}
 						got, err := c.tryLoad(id)
 						if errors.Is(err, backend.ErrNotFound) {
 							continue
@@ -44,7 +49,6 @@ var wideCases = []testCase{
 						if d := diff(record(all), got); d != "" {
 							return fmt.Errorf("a Load returned a part of the record, mismatch (-want +got):\n%s", d)
 						}
-						seen++
 					}
 					return nil
 				})
@@ -57,22 +61,34 @@ var wideCases = []testCase{
 		run: func(t *trial) {
 			id := t.made(uniform("-"))
 			t.stepf("2 goroutines set %d fields to the same value each time, 3 others look", veryWide)
+			var writers atomic.Int64
+			writers.Store(2)
 			t.parallel(5, func(i int, c client) error {
-				for k := range 12 {
-					time.Sleep(time.Duration(110+10*i) * time.Microsecond)
-					p := backend.Patch{Load: true}
-					if i < 2 && k%2 == 0 {
-						p.Set, p.Durable = uniform(itoa(i)+"/"+itoa(k)), durable(k)
+				if i < 2 {
+					defer writers.Add(-1)
+					for k := range 6 {
+						p := backend.Patch{Set: uniform(itoa(i) + "/" + itoa(k)), Durable: durable(k), Load: k%2 == 0}
+						time.Sleep(100 * time.Microsecond)
+						rec, err := c.tryApply(id, p)
+						if err == nil && p.Load {
+							err = wholeUniform(rec)
+						}
+						if err != nil {
+							return err
+						}
 					}
-					rec, err := loadEither(c, id, k%2 == 1, p)
+					return nil
+				}
+				for k := 0; k < 200 && writers.Load() > 0; k++ {
+					if k%4 == 0 { // all begin again at the same time
+						time.Sleep(100 * time.Microsecond)
+					}
+					rec, err := loadEither(c, id, k%2 == 0, backend.Patch{Load: true})
+					if err == nil {
+						err = wholeUniform(rec)
+					}
 					if err != nil {
 						return err
-					}
-					for name, v := range rec.Fields {
-						if v != rec.Fields["field-0"] || len(rec.Fields) != veryWide {
-							return fmt.Errorf("saw a part of a change: %d fields, field-0=%s and %s=%s",
-								len(rec.Fields), showText(rec.Fields["field-0"]), name, showText(v))
-						}
 					}
 				}
 				return nil
@@ -154,6 +170,20 @@ func uniform(value string) fields {
 		all[name] = value
 	}
 	return all
+}
+
+// wholeUniform returns an error if a record has not the fields of uniform.
+func wholeUniform(rec backend.Record) error {
+	if len(rec.Fields) != veryWide {
+		return fmt.Errorf("saw %d fields of %d", len(rec.Fields), veryWide)
+	}
+	first := rec.Fields["field-0"]
+	for name, v := range rec.Fields {
+		if v != first {
+			return fmt.Errorf("saw a part of a change: field-0 is %s, and %s is %s", showText(first), name, showText(v))
+		}
+	}
+	return nil
 }
 
 // wideFields returns the fields of a wide record: a=1, n=1 and those of numbered.

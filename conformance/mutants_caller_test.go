@@ -93,8 +93,9 @@ var callerMutants = []mutant{
 		}),
 	},
 	{
-		name:  "Apply appends to the caller's names",
-		kills: []string{"ChangesNoArgument"},
+		name:   "Apply appends to the caller's names",
+		kills:  []string{"ChangesNoArgument"},
+		shares: true,
 		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
 			_ = append(p.Has, "session_ttl")
 			return c.Apply(ctx, id, p)
