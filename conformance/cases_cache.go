@@ -48,9 +48,13 @@ var cacheCases = []testCase{
 		name: "FreshKeepsTheRules",
 		rule: ruleFresh,
 		run: func(t *trial) {
-			t.pastCache(
+			cases := slices.Concat(
 				createCases, loadCases, applyCases, conditionCases, replyCases, removeCases, deleteCases, ownershipCases, contextCases,
 			)
+			if len(t.target.Plant) > 0 {
+				cases = append(cases, unreadableCases...)
+			}
+			t.pastCache(cases)
 		},
 	},
 	{
@@ -168,11 +172,11 @@ func (c client) fresh(cacher backend.Cacher) client {
 }
 
 // pastCache runs cases, those that wait for nothing, with the backend that Fresh returns.
-func (tr *trial) pastCache(cases ...[]testCase) {
+func (tr *trial) pastCache(cases []testCase) {
 	if !tr.past() {
 		return
 	}
-	for _, tc := range slices.Concat(cases...) {
+	for _, tc := range cases {
 		if !tc.waits {
 			tr.stepf("the case %s, with what Fresh returned: %s", tc.name, tc.rule)
 			tc.run(tr)

@@ -27,6 +27,10 @@ var optionalCases = []testCase{
 			t.wantPing(t.ctx, nil)
 		},
 	},
+}
+
+// unreadableCases are skipped where the target can plant nothing.
+var unreadableCases = []testCase{
 	{
 		name: "UnreadableStays",
 		rule: "It is never taken for \"not found\", and never overwritten.",

@@ -197,6 +197,19 @@ var freshMutants = []mutant{
 		}),
 	},
 	{
+		name:  "what Fresh's Load cannot read is not found",
+		kills: []string{"FreshKeepsTheRules"},
+		target: freshIs(func(c *complete) altered {
+			return altered{load: func(ctx context.Context, id string) (backend.Record, error) {
+				rec, err := c.Load(ctx, id)
+				if errors.Is(err, backend.ErrUnreadable) {
+					err = backend.ErrNotFound
+				}
+				return rec, err
+			}}
+		}),
+	},
+	{
 		name:  "Fresh's Apply takes what is no counter for a conflict",
 		kills: []string{"FreshCounts", "FreshKeepsTheRules"},
 		target: freshIs(func(c *complete) altered {

@@ -50,6 +50,7 @@ func cases() []testCase {
 		modelCases,
 		scanCases,
 		optionalCases,
+		unreadableCases,
 		cacheCases,
 		expiryCases,
 		ttlCases,
