@@ -22,8 +22,8 @@ type mutant struct {
 	// target makes the mutant's target of a backend that is right.
 	target func(*complete) conformance.Target
 
-	// shares says that the mutant shares maps with its callers: where goroutines use them, the runtime may end
-	// the whole test.
+	// shares says that the mutant shares maps or slices with its callers: where goroutines use them, the runtime may
+	// end the whole test, and other tests may find them changed.
 	shares bool
 }
 
