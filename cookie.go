@@ -156,7 +156,9 @@ func addCookie(h http.Header, cookie *http.Cookie) {
 // sameCookie reports whether a line sets the cookie, or none that a browser takes.
 func sameCookie(line string, cookie *http.Cookie) bool {
 	c, err := http.ParseSetCookie(line)
-	return err != nil || c.Name == cookie.Name && c.Path == cookie.Path && c.Domain == strings.TrimPrefix(cookie.Domain, ".")
+	domain := func(c *http.Cookie) string { return strings.TrimPrefix(c.Domain, ".") }
+	return err != nil || c.Name == cookie.Name && strings.EqualFold(domain(c), domain(cookie)) &&
+		(c.Path == cookie.Path || !strings.HasPrefix(c.Path, "/")) // without one, it is that of the request
 }
 
 // forbidCaching keeps shared caches from giving one visitor's cookie to another (RFC 9111, section 7.3). What a handler

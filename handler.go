@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,8 +26,9 @@ type ctxKey struct{ m *Manager }
 //
 // If next panics, what has not been stored is dropped and the panic goes on: put a handler that recovers outside this
 // one, because one inside, as that of a router that this one is wrapped around, would have the changes of a failed
-// request stored. A Destroy, and an Increment, are done at once and stay done: the client is told of a token that they
-// have stored. A Handler of the same Manager inside another does nothing.
+// request stored. Nothing more is stored of the Session then, whatever it shows. A Destroy, and an Increment, are done
+// at once and stay done: the client is told of a token that they have stored. A Handler of the same Manager inside
+// another does nothing.
 //
 // Put [http.TimeoutHandler] neither inside nor outside: inside, its 503 commits what next has done so far; outside,
 // next goes on after it, and a Login or Rotate then leaves the client with a token that is dead. Give the request's
@@ -91,8 +94,13 @@ func (x *exchange) leave(r *http.Request) {
 	if r.Pattern == "" {
 		r.Pattern = x.r.Pattern
 	}
+	var late *Event
+	defer func() { x.tell(late) }()
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.begun && !x.finished {
+		late = x.end()
+	}
 	if x.answered { // as httputil.ReverseProxy does, which could not write
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
 			panic(p)
@@ -136,6 +144,7 @@ type exchange struct {
 	mu        sync.Mutex
 	asked     bool        // for the session
 	begun     bool        // the response has begun
+	finished  bool        // the handler has returned
 	committed atomic.Bool // begin has nothing more to do, and failed does not change any more
 	session   Session
 	loadErr   error
@@ -168,6 +177,9 @@ func (c *exchangeContext) Value(key any) any {
 // String keeps the request and its headers out of what fmt prints of a context.
 func (c *exchangeContext) String() string { return fmt.Sprint(c.above) + ".WithSession" }
 
+// Format writes what String returns, for every verb and flag.
+func (c *exchangeContext) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
 // get loads the session once.
 func (x *exchange) get(ctx context.Context) (*Session, error) {
 	x.mu.Lock()
@@ -187,8 +199,7 @@ func (x *exchange) get(ctx context.Context) (*Session, error) {
 	x.session.presented = p != noCookie
 	switch p {
 	case goodCookie:
-		x.loadErr = errPanicked // until the store has returned
-		x.loadErr = x.load(ctx, token)
+		x.load(ctx, token)
 	case badCookie:
 		x.m.emit(ctx, Event{Kind: EventRejectedCookie})
 	}
@@ -196,19 +207,25 @@ func (x *exchange) get(ctx context.Context) (*Session, error) {
 }
 
 // errPanicked is what is left of a call to the store that has not returned.
-var errPanicked = wrap("get", "", errors.New("the store panicked"))
+var errPanicked = errors.New("the store panicked")
 
 // load reads the session that token names. A session that is first read after the response has begun is in use all the
 // same, and touched if that is due.
-func (x *exchange) load(ctx context.Context, token string) error {
+func (x *exchange) load(ctx context.Context, token string) {
+	returned := false
+	defer func() {
+		if !returned { // and the panic goes on
+			x.loadErr = x.m.storeFailed(ctx, "load", token[:idLen], errPanicked)
+		}
+	}()
 	err := x.session.load(ctx, token, x.m.opts.TouchInterval < 0)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
 	case err == nil && x.begun:
 		_, _ = x.session.commit(ctx, "", 0) // the hook is told of what fails
+	case !errors.Is(err, ErrNotFound):
+		x.loadErr = err
 	}
-	return err
+	returned = true
 }
 
 func (x *exchange) result() (*Session, error) {
@@ -241,7 +258,8 @@ func (x *exchange) begin() error {
 	returned := false
 	defer func() {
 		if !returned { // the store has panicked, and that goes on
-			x.fail(x.session.drop(), errPanicked)
+			id := x.session.ID()
+			x.fail(x.session.drop(), x.m.storeFailed(x.above, "commit", id, errPanicked))
 		}
 	}()
 	c, err := x.session.seal(x.above)
@@ -298,11 +316,26 @@ func (x *exchange) fail(c cookie, err error) {
 func (x *exchange) finish() {
 	_ = x.begin()
 	x.mu.Lock()
-	used := x.asked && x.loadErr == nil
-	err := x.session.end() // with the lock: a goroutine of next may be about to ask for the session
+	late := x.end()
+	x.finished = true
 	x.mu.Unlock()
-	if used && errors.Is(err, ErrCommitted) {
-		x.m.emit(x.r.Context(), Event{Kind: EventLateChange, ID: x.session.ID(), Err: err})
+	x.tell(late)
+}
+
+// end notes that the handler has returned, or panicked, and returns what there is to be told. x.mu is held: a goroutine
+// of the handler may be about to ask for the session.
+func (x *exchange) end() *Event {
+	used := x.asked && x.loadErr == nil
+	if err := x.session.end(); used && errors.Is(err, ErrCommitted) {
+		return &Event{Kind: EventLateChange, ID: x.session.ID(), Err: err}
+	}
+	return nil
+}
+
+// tell tells the hook of e, unless it is nil.
+func (x *exchange) tell(e *Event) {
+	if e != nil {
+		x.m.emit(x.r.Context(), *e)
 	}
 }
 
@@ -329,7 +362,9 @@ func (s *Session) seal(ctx context.Context) (cookie, error) {
 		s.dropPending(ctx)
 	}
 	_, err := s.commit(ctx, "", 0)
-	s.sealed = true
+	if s.sealed = true; err == nil {
+		s.pending = pending{} // of a visitor without a session, Remember waits otherwise
+	}
 	return s.cookieNow(), err
 }
 
@@ -401,6 +436,12 @@ func (m *Manager) RequestToken(r *http.Request) (Token, bool) {
 	return Token{&token}, true
 }
 
+// applications are the errors that the application has to see to.
+var applications = []error{
+	ErrReserved, ErrTooLarge, ErrNoOwner, ErrCommitted, ErrCounter, ErrDecode, ErrNoField, ErrTTL, ErrNoHandler, ErrUnsupported,
+	errNoForm,
+}
+
 // DefaultErrorHandler answers 503 Service Unavailable if the store failed, 409 Conflict if the session ended or
 // changed hands while the request ran, so that its changes were not stored, or if a login is one too many, and 500
 // Internal Server Error if the application misused the session, or a field holds what it is not to. It shows nothing of
@@ -410,7 +451,7 @@ func DefaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrTooManySessions):
 		code = http.StatusConflict
-	case misused(err), errors.Is(err, ErrCommitted), errors.Is(err, ErrCounter), errors.Is(err, ErrDecode):
+	case slices.ContainsFunc(applications, func(e error) bool { return errors.Is(err, e) }):
 		code = http.StatusInternalServerError
 	}
 	w.Header().Set("Cache-Control", "no-store")

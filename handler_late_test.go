@@ -165,7 +165,7 @@ func TestWhatIsNotSupportedBeginsNothing(t *testing.T) {
 	}
 }
 
-// What a Manager inside another has set is not in what fmt prints of the outer one's writer.
+// What a Manager inside another has set is not in what fmt prints of the outer one's writer, or of the context.
 func TestPrintedWriterHoldsNoToken(t *testing.T) {
 	o := session.Options{Cookie: session.CookieOptions{Name: "__Host-outer"}}
 	outer, inner := mustNew(t, memory.New(nil), quiet(o)), mustNew(t, memory.New(nil), quiet(session.Options{}))
@@ -176,7 +176,7 @@ func TestPrintedWriterHoldsNoToken(t *testing.T) {
 			s.Login("andrew")
 		})).ServeHTTP(w, r)
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
-			texts = append(texts, fmt.Sprintf(verb, w))
+			texts = append(texts, fmt.Sprintf(verb, w), fmt.Sprintf("session.responseWriter: "+verb, r.Context()))
 		}
 	})))
 	br.get("/")
@@ -203,4 +203,34 @@ func TestCommitTakesOneStoreTimeout(t *testing.T) {
 			t.Errorf("Commit = %v after %v", err, took)
 		}
 	})
+}
+
+// A login that was answered with an error ends nobody's other sessions: it can be committed no more.
+func TestRevokeOthersAfterALoginThatFailed(t *testing.T) {
+	b := newSpy()
+	m := mustNew(t, b, quiet(session.Options{}))
+	phone := login(t, m, "andrew")
+	newBrowser(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, _ := m.Get(r)
+		s.Login("andrew")
+		b.fail = map[string]error{"Apply": errStore, "Create": errStore}
+		_, _ = io.WriteString(w, "welcome")
+		b.fail = nil
+		if n, err := s.RevokeOthers(r.Context()); n != 0 || s.Owner() != "" || !alive(t, m, phone) {
+			t.Errorf("of %q RevokeOthers = %d, %v", s.Owner(), n, err)
+		}
+	}))).get("/")
+}
+
+// Nothing to store is no error, also where Remember waits for something.
+func TestCommitOfNothingAfterTheResponse(t *testing.T) {
+	m := mustNew(t, memory.New(nil), quiet(session.Options{}))
+	newBrowser(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, _ := m.Get(r)
+		s.Remember()
+		_, _ = io.WriteString(w, "stream")
+		if err := s.Commit(r.Context()); err != nil {
+			t.Error(err)
+		}
+	}))).get("/")
 }

@@ -134,3 +134,18 @@ func TestHandlerPanicWithoutSession(t *testing.T) {
 		t.Errorf("%d %v %q, and the store was called by %q", w.Code, w.Header(), w.Body, calls)
 	}
 }
+
+// A change that came too late is told of, whether the handler returned or panicked then, and once.
+func TestLateChangeOfAHandlerThatPanics(t *testing.T) {
+	for name, ends := range map[string]func(){"returns": func() {}, "panics": func() { panic("oops") }, "exits": runtime.Goexit} {
+		ev := new(events)
+		m := mustNew(t, memory.New(nil), &session.Options{OnEvent: ev.hook})
+		newBrowser(t, panicky(m, func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
+			_, _ = io.WriteString(w, "x")
+			s.Set("a", "1")
+		}, ends, func(_ http.ResponseWriter, s *session.Session) { s.Set("b", "2") })).get("/")
+		if got := ev.kinds(); got != string(session.EventLateChange) {
+			t.Errorf("%s: events %q", name, got)
+		}
+	}
+}

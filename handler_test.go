@@ -271,6 +271,11 @@ func TestDefaultErrorHandlerStatus(t *testing.T) {
 		session.ErrCommitted:     http.StatusInternalServerError,
 		session.ErrCounter:       http.StatusInternalServerError,
 		session.ErrDecode:        http.StatusInternalServerError,
+		session.ErrNoField:       http.StatusInternalServerError,
+		session.ErrTTL:           http.StatusInternalServerError,
+		session.ErrNoHandler:     http.StatusInternalServerError,
+		session.ErrUnsupported:   http.StatusInternalServerError,
+		session.NewKey[chan int]("c").Set(mustNew(t, newSpy(), nil).NewSession(), nil): http.StatusInternalServerError,
 	} {
 		w := httptest.NewRecorder()
 		session.DefaultErrorHandler(w, nil, &session.Error{Op: "x", Err: err})

@@ -64,7 +64,7 @@ func (k Key[T]) GetOr(s *Session, def T) (T, error) {
 func (k Key[T]) Set(s *Session, v T) error {
 	text, err := encode(&v)
 	if err != nil {
-		return wrap("set", s.ID(), k.named(err))
+		return wrap("set", s.ID(), k.named(noForm(err)))
 	}
 	s.Set(k.name, text)
 	return s.Err()
@@ -103,7 +103,7 @@ func (k Key[T]) Update(ctx context.Context, s *Session, change func(T) (T, error
 			return "", err
 		}
 		text, err = encode(&v)
-		return text, wrap("update", s.ID(), k.named(err))
+		return text, wrap("update", s.ID(), k.named(noForm(err)))
 	})
 	if err != nil {
 		return zero, err
@@ -168,6 +168,16 @@ func (c Counter) Add(ctx context.Context, s *Session, delta int64) (int64, error
 	return s.Increment(ctx, c.name, delta)
 }
 
+// errNoForm says that a value has no text or JSON form.
+var errNoForm = errors.New("value has no form")
+
+func noForm(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errNoForm, err)
+}
+
 // encode returns the value that p points to as a field's value.
 func encode(p any) (string, error) {
 	switch p := p.(type) {
@@ -208,13 +218,22 @@ func encode(p any) (string, error) {
 	case reflect.Float32, reflect.Float64:
 		return strconv.FormatFloat(rv.Float(), 'g', -1, rv.Type().Bits()), nil
 	}
-	_, readsText := reflect.TypeAssert[encoding.TextUnmarshaler](rv)
-	if _, readsJSON := reflect.TypeAssert[json.Unmarshaler](rv); readsText && !readsJSON {
+	if into := readBy(p, rv); implements[encoding.TextUnmarshaler](into) && !implements[json.Unmarshaler](into) {
 		return "", errors.New("a type that reads text and writes none cannot be read back") // package json asks it, too
 	}
 	text, err := json.Marshal(p)
 	return string(text), err
 }
+
+// readBy returns what reads the value that p points to, which is rv: p, or the pointer that this is.
+func readBy(p any, rv reflect.Value) any {
+	if rv.Kind() == reflect.Pointer {
+		return rv.Interface()
+	}
+	return p
+}
+
+func implements[T any](v any) bool { _, ok := v.(T); return ok }
 
 // decode reads what encode wrote into the value that into points to.
 func decode(text string, into any) (err error) {

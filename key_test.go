@@ -314,7 +314,22 @@ func (l *strength) UnmarshalText(b []byte) error {
 	return errors.New("no level")
 }
 
+// readsInto and readsList read text, and have no form that package json reads.
+type (
+	readsInto struct{ V string }
+	readsList []string
+)
+
+func (o *readsInto) UnmarshalText(b []byte) error { o.V = string(b); return nil }
+func (o *readsList) UnmarshalText(b []byte) error { *o = readsList{string(b)}; return nil }
+
 func TestKeyOfATypeThatOnlyReadsText(t *testing.T) {
+	s := mustNew(t, memory.New(nil), quiet(session.Options{})).NewSession()
+	into, list := session.NewKey[readsInto]("a").Set(s, readsInto{"x"}), session.NewKey[readsList]("b").Set(s, readsList{"x"})
+	if into == nil || list == nil || s.Get("a") != "" || s.Get("b") != "" {
+		t.Errorf("Set of what Get cannot read back = %v, %v: %s", into, list, sorted(s))
+	}
+	roundTrip(t, "behind any", any("x"), `"x"`)
 	roundTrip(t, "value", strength(1), "1")
 	high := strength(1)
 	m := mustNew(t, memory.New(nil), quiet(session.Options{}))

@@ -87,14 +87,17 @@ func (s *Session) Sessions(ctx context.Context) ([]Info, error) {
 		infos[i].Current = infos[i].ID == id
 		current = current || infos[i].Current
 	}
-	if err == nil && !current && !loggingIn {
-		return nil, wrap("sessions", id, ErrNotFound)
+	if err != nil || current || loggingIn {
+		return infos, err
 	}
-	return infos, err
+	if err := s.stillAlive(ctx, "sessions", id); err != nil { // else another program has taken the index away
+		return nil, err
+	}
+	return infos, nil
 }
 
 // RevokeOthers ends every other session of this session's owner, and reports how many it ended; none if nobody is
-// logged in. A Login of this request counts, committed or not. ErrNotFound says that this session has ended, or another
+// logged in. A Login of this request counts, also while it waits for its commit. ErrNotFound says that this session has ended, or another
 // login has taken its token: what has ended ends no others. Call it where a user has changed the password, see OWASP
 // ASVS 5.0, 7.4.3.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
@@ -103,27 +106,27 @@ func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	if !loggingIn {
-		alive, err := s.aliveOnce(ctx)
-		if err == nil && !alive {
-			err = wrap("revoke", id, ErrNotFound)
-		}
-		if err != nil {
+		if err := s.stillAlive(ctx, "revoke", id); err != nil {
 			return 0, err
 		}
 	}
 	return s.m.revokeAllBut(ctx, owner, id)
 }
 
-// aliveOnce is Alive, and goes on if ctx ends.
-func (s *Session) aliveOnce(ctx context.Context) (bool, error) {
+// stillAlive returns ErrNotFound unless Alive is true. It goes on if ctx ends.
+func (s *Session) stillAlive(ctx context.Context, op, id string) error {
 	ctx, cancel := s.m.storeContext(ctx)
 	defer cancel()
-	return s.Alive(ctx)
+	alive, err := s.Alive(ctx)
+	if err == nil && !alive {
+		err = wrap(op, id, ErrNotFound)
+	}
+	return err
 }
 
 // idAndOwner returns what ID and Owner return, and whether the owner is that of a login that is not committed yet.
 func (s *Session) idAndOwner() (id, owner string, loggingIn bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.id(), s.ownerNow(), s.login
+	return s.id(), s.ownerNow(), s.loggingIn()
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/faeeb396/session/backend/memory"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/faeeb396/session"
@@ -241,4 +243,24 @@ func TestEndedSessionEndsNoOthers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An index that is gone, because it had a shorter absolute timeout for example, does not make its sessions ended.
+func TestSessionsWithoutAnIndex(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, ctx := memory.New(nil), t.Context()
+		s := login(t, mustNew(t, b, quiet(session.Options{AbsoluteTimeout: time.Hour})), "andrew")
+		m := mustNew(t, b, quiet(session.Options{AbsoluteTimeout: 12 * time.Hour}))
+		for range 8 {
+			time.Sleep(10 * time.Minute)
+			if _, err := m.Touch(ctx, s.Token()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		view := mustLoad(t, m, s.Token())
+		infos, err := view.Sessions(ctx)
+		if n, revoked := view.RevokeOthers(ctx); len(infos) != 0 || err != nil || n != 0 || revoked != nil {
+			t.Errorf("Sessions = %v, %v; RevokeOthers = %d, %v, of a live session", infos, err, n, revoked)
+		}
+	})
 }

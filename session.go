@@ -292,11 +292,14 @@ func (s *Session) Owner() string {
 }
 
 func (s *Session) ownerNow() string {
-	if s.login {
+	if s.loggingIn() {
 		return s.pending.owner
 	}
 	return s.meta.owner
 }
+
+// loggingIn reports whether a Login waits for its commit.
+func (s *Session) loggingIn() bool { return s.login && !s.sealed }
 
 // AuthenticatedAt returns when the owner logged in, UTC, in whole seconds; the zero time before a login, and while a
 // Login of another owner waits for its commit. Only Login sets it, with the commit. To ask for a new login before

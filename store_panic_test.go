@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -136,5 +137,33 @@ func TestSessionsOfAStoreThatPanics(t *testing.T) {
 	m := mustNew(t, loadsPanic{mem}, nil)
 	if p := recovered(func() { _, _ = m.Sessions(t.Context(), "andrew") }); p != "hook" {
 		t.Errorf("recovered %v", p)
+	}
+}
+
+// The error says what was tried, on which session, and the hook is told.
+func TestErrorOfAStorePanic(t *testing.T) {
+	for _, op := range []string{"load", "commit"} {
+		b, ev := newSpy(), new(events)
+		var got *session.Error
+		m := mustNew(t, b, &session.Options{OnEvent: ev.hook, ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			got, _ = errors.AsType[*session.Error](err)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}})
+		s := mustCreate(t, m, map[string]string{"a": "1"})
+		ev.kinds()
+		br := newBrowser(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b.before = map[string]func(string){map[string]string{"load": "Load", "commit": "Apply"}[op]: hookPanics}
+			_ = recovered(func() {
+				s, _ := m.Get(r)
+				s.Set("a", "2")
+				_, _ = io.WriteString(w, "x")
+			})
+			_, _ = io.WriteString(w, "x")
+		})))
+		br.cookie = s.Token().Reveal()
+		br.get("/")
+		if kinds := ev.kinds(); got == nil || got.Op != op || got.ID != s.ID() || kinds != string(session.EventStoreError) {
+			t.Errorf("%s: %v; events %q", op, got, kinds)
+		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 
 // Take reads a field and takes it away, in the store and at once, together with everything that has gathered, in one
 // write. For messages that are to be shown once: of parallel requests exactly one gets the value, the others false.
-// With false nothing is stored: what has gathered waits for the commit.
+// With false nothing is stored: what has gathered waits for the commit. (A Login that does may have ended the owner's
+// oldest session by then, see Options.MaxSessions.)
 //
 // The errors are those of Commit, ErrReserved, ErrCommitted once the response has begun, and that of ctx if it ends
 // between two tries, of which there are as many as fit into Options.StoreTimeout while other requests change the field.
@@ -57,15 +58,30 @@ func (s *Session) mayStore(op, name string) error {
 	return wrap(op, s.id(), s.err)
 }
 
+// fitsWithout reports whether the session has its limits without a field, with what has gathered.
+func (s *Session) fitsWithout(name string) error {
+	if !s.grows("") {
+		return nil
+	}
+	n, bytes := s.size(name)
+	return wrap("take", s.id(), s.m.opts.checkSize(n, bytes))
+}
+
 // take takes a field away that has this value, and stores that with everything that has gathered, or returns
 // errOvertaken as update does.
 func (s *Session) take(ctx context.Context, name, value string, again bool) error {
 	if s.stored && !s.dirty.has(name) {
-		if s.grows("") {
-			n, bytes := s.size(name)
-			if err := s.m.opts.checkSize(n, bytes); err != nil {
-				return wrap("take", s.id(), err)
+		if err := s.fitsWithout(name); err != nil {
+			if !s.cached {
+				return err
 			}
+			if err := s.freshen(ctx); err != nil { // it may come of what the store does not hold any more
+				return err
+			}
+			if s.cached { // the session has ended, and a login is to make a new one
+				return err
+			}
+			return errOvertaken
 		}
 		return s.guarded(ctx, guard{name: name, old: value, ok: true, remove: true, again: again})
 	}

@@ -183,3 +183,34 @@ func TestTakeWhileTheTimerRotates(t *testing.T) {
 		}
 	})
 }
+
+// Nor is it refused for what only a local cache still holds.
+func TestTakeIsRefusedByWhatTheStoreHolds(t *testing.T) {
+	b := newSpy()
+	o := quiet(session.Options{MaxFields: 3})
+	cached, other := mustNew(t, newStale(b), o), mustNew(t, b, o)
+	s := mustCreate(t, other, map[string]string{"a": "1", "b": "1", "c": "1"})
+	mustLoad(t, cached, s.Token())
+	s.Delete("b")
+	s.Delete("c")
+	mustCommit(t, s)
+	view := mustLoad(t, cached, s.Token())
+	view.Set("x", "1")
+	view.Set("y", "1")
+	view.Set("z", "1")
+	if got, ok, err := view.Take(t.Context(), "a"); got != "1" || !ok || err != nil {
+		t.Errorf("Take = %q, %v, %v, and the store holds a alone", got, ok, err)
+	}
+	ended := mustCreate(t, other, map[string]string{"a": "1", "b": "1", "c": "1"})
+	mustLoad(t, cached, ended.Token())
+	if err := other.End(t.Context(), ended.Token()); err != nil {
+		t.Fatal(err)
+	}
+	view = mustLoad(t, cached, ended.Token())
+	view.Login("andrew")
+	view.Set("x", "1")
+	view.Set("y", "1")
+	if got, ok, err := view.Take(t.Context(), "a"); ok || !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("Take of a session that has ended = %q, %v, %v", got, ok, err)
+	}
+}

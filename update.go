@@ -13,7 +13,8 @@ import (
 // fields. If the field was not there and another request sets it to the empty text meanwhile, the update does not
 // notice.
 //
-// An error of change is returned as it is, and nothing is stored then. The other errors are those of Commit,
+// An error of change is returned as it is, and nothing is stored then. (A Login that waits for its commit may have
+// ended the owner's oldest session by then, see Options.MaxSessions.) The other errors are those of Commit,
 // ErrReserved, ErrCommitted once the response has begun, and that of ctx if it ends between two tries, of which there
 // are as many as fit into Options.StoreTimeout. If the outcome is unknown, it is not tried again. A handler answers the
 // error itself, as that of Increment.

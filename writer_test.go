@@ -393,3 +393,21 @@ func TestHandlersOwnCookieOfTheName(t *testing.T) {
 		t.Errorf("cookies %q, want %q", got, want)
 	}
 }
+
+// A Set-Cookie of the very same cookie gives way, however it is spelled.
+func TestHandlersOwnCookieIsReplaced(t *testing.T) {
+	for _, tt := range []struct{ domain, line string }{
+		{"example.com", "sid=x; Path=/; Domain=.example.com"},
+		{"example.com", "sid=x; Path=/; Domain=Example.com"},
+		{"Example.com", "sid=x; Path=/; Domain=example.com"},
+		{"", "sid=x; Path=/"},
+		{"", "sid=x"},
+	} {
+		h := http.Header{"Set-Cookie": {tt.line}}
+		o := session.CookieOptions{Name: "sid", Domain: tt.domain, InsecurePlainHTTP: true}
+		mustNew(t, memory.New(nil), quiet(session.Options{Cookie: o})).ClearCookie(h)
+		if len(h["Set-Cookie"]) != 1 {
+			t.Errorf("%q", h["Set-Cookie"])
+		}
+	}
+}

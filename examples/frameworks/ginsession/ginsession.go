@@ -57,10 +57,17 @@ type inside struct {
 }
 
 func (w *inside) Header() http.Header               { return w.session.Header() }
-func (w *inside) Write(p []byte) (int, error)       { return w.session.Write(p) }
-func (w *inside) WriteString(s string) (int, error) { return io.WriteString(w.session, s) }
-func (w *inside) Flush()                            { _ = http.NewResponseController(w.session).Flush() }
+func (w *inside) Write(p []byte) (int, error)       { w.begin(); return w.session.Write(p) }
+func (w *inside) WriteString(s string) (int, error) { w.begin(); return io.WriteString(w.session, s) }
+func (w *inside) Flush()                            { w.begin(); _ = http.NewResponseController(w.session).Flush() }
 func (w *inside) Unwrap() http.ResponseWriter       { return w.session }
+
+// begin begins the response with the status that gin has noted.
+func (w *inside) begin() {
+	if !w.Written() {
+		w.WriteHeaderNow()
+	}
+}
 
 // Hijack stores the session before it gives the connection away.
 func (w *inside) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -70,12 +77,26 @@ func (w *inside) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // WriteHeaderNow is how gin begins a response without a body.
 func (w *inside) WriteHeaderNow() { w.session.WriteHeader(w.Status()) }
 
-// outside is gin's writer as the session's expects one: WriteHeader begins the response, as net/http's does.
+// outside is gin's writer as the session's expects one: WriteHeader begins the response, and so does what comes without
+// it, with 200 and not with the status that the handler has noted.
 type outside struct{ gin.ResponseWriter }
 
 func (w outside) WriteHeader(code int) {
 	w.ResponseWriter.WriteHeader(code)
 	w.WriteHeaderNow()
 }
+
+func (w outside) begin() {
+	if !w.Written() {
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+func (w outside) Write(p []byte) (int, error) { w.begin(); return w.ResponseWriter.Write(p) }
+func (w outside) WriteString(s string) (int, error) {
+	w.begin()
+	return w.ResponseWriter.WriteString(s)
+}
+func (w outside) Flush() { w.begin(); w.ResponseWriter.Flush() }
 
 func (w outside) Unwrap() http.ResponseWriter { return w.ResponseWriter }

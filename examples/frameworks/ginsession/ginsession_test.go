@@ -143,3 +143,49 @@ func TestAbortedProxyEndsTheChain(t *testing.T) {
 		t.Errorf("%d %q", res.StatusCode, body)
 	}
 }
+
+// The error handler's answer has the status that it gives, or 200, and not the one that the handler has noted.
+func TestErrorHandlersStatus(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer func(w http.ResponseWriter)
+		code   int
+	}{
+		"Write":       {func(w http.ResponseWriter) { fmt.Fprint(w, "a page") }, http.StatusOK},
+		"WriteString": {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "a page") }, http.StatusOK},
+		"Flush": {func(w http.ResponseWriter) {
+			_ = http.NewResponseController(w).Flush()
+			fmt.Fprint(w, "a page")
+		}, http.StatusOK},
+		"WriteHeader": {func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusTeapot)
+			fmt.Fprint(w, "a page")
+		}, http.StatusTeapot},
+	} {
+		for how, handler := range map[string]func(c *gin.Context){
+			"body":    func(c *gin.Context) { c.String(http.StatusNoContent, "made") },
+			"status":  func(c *gin.Context) { c.Status(http.StatusNoContent) },
+			"flushed": func(c *gin.Context) { c.Status(http.StatusNoContent); c.Writer.Flush() },
+		} {
+			m, err := session.New(readOnly{memory.New(nil)}, &session.Options{
+				OnEvent:      func(context.Context, session.Event) {},
+				ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { tt.answer(w) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := gin.New()
+			r.Use(ginsession.Session(m))
+			r.GET("/", func(c *gin.Context) {
+				if s, err := m.Get(c.Request); err == nil {
+					s.Set("a", "1")
+				}
+				handler(c)
+			})
+			w := httptest.NewRecorder()
+			r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+			if w.Code != tt.code || w.Body.String() != "a page" {
+				t.Errorf("%s after a %s: %d %q, want %d", name, how, w.Code, w.Body, tt.code)
+			}
+		}
+	}
+}
