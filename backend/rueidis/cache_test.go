@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -334,4 +335,19 @@ func TestLocalCacheIsBoundedWhereAReplyIsLate(t *testing.T) {
 		t.Errorf("Load, which began %v after the Delete = %v, %v; want ErrNotFound", 2*window, rec, err)
 	}
 	wg.Wait()
+}
+
+// With another process beside it, the cases about caches are those that hold.
+func TestConformanceOfLocalCache(t *testing.T) {
+	t.Parallel() // it mostly waits
+	server := redistest.Shared(t)
+	prefix := server.Prefix(t)
+	b := rueidis.New(connect(t, server.Addr()), &rueidis.Options{Prefix: prefix, LocalCache: time.Minute})
+	other := rueidis.New(connect(t, server.Addr()), &rueidis.Options{Prefix: prefix})
+	conformance.Run(t, func(t *testing.T) conformance.Target {
+		if !strings.Contains(t.Name(), "/Fresh") && !strings.Contains(t.Name(), "/Cache") {
+			t.Skip("this case is run with the cache off")
+		}
+		return conformance.Target{Backend: b, Second: other}
+	})
 }
