@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/faeeb396/session/backend/memory"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/faeeb396/session"
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/memory"
 )
 
 func TestConcurrentLoginsKeepToMaxSessions(t *testing.T) {
