@@ -95,7 +95,7 @@ func (a *api) endOthers(w http.ResponseWriter, r *http.Request) {
 	}
 	ended, err := s.RevokeOthers(r.Context())
 	if err != nil {
-		failStore(w, err)
+		a.failChange(w, err)
 		return
 	}
 	a.answerList(w, r, s, &ended)
@@ -116,8 +116,12 @@ func (a *api) use(w http.ResponseWriter, r *http.Request, token session.Token) (
 
 func (a *api) answerList(w http.ResponseWriter, r *http.Request, s *session.Session, ended *int) {
 	infos, err := s.Sessions(r.Context())
-	if err != nil {
-		failStore(w, err)
+	switch {
+	case errors.Is(err, session.ErrNotFound) && ended == nil: // it has ended just now
+		answer(w, http.StatusOK, listing{Sessions: []listed{}})
+		return
+	case err != nil:
+		a.failChange(w, err)
 		return
 	}
 	body := listing{Authenticated: true, Sessions: make([]listed, len(infos)), Ended: ended}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/memory"
 )
 
 const noSessions = `{"authenticated": false, "sessions": []}`
@@ -321,5 +323,48 @@ func TestBrowserLabel(t *testing.T) {
 		if got := browserLabel(tt.userAgent); got != tt.want {
 			t.Errorf("browserLabel(%.80q) = %q, want %q", tt.userAgent, got, tt.want)
 		}
+	}
+}
+
+// ending is a store in which a session ends just before the list that it is in is read.
+type ending struct {
+	backend.Backend
+	id string
+}
+
+func (e *ending) Load(ctx context.Context, id string) (backend.Record, error) {
+	if strings.HasPrefix(id, "owner:") && e.id != "" {
+		if err := e.Delete(ctx, e.id); err != nil {
+			return backend.Record{}, err
+		}
+	}
+	return e.Backend.Load(ctx, id)
+}
+
+// TestSessionsOfOneThatEndsMeanwhile checks that it is not taken for a store that is down.
+func TestSessionsOfOneThatEndsMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ask  func(c *client, other string) response
+		want func(got response)
+	}{
+		{"list", func(c *client, _ string) response { return c.get("/sessions") }, func(got response) {
+			got.wantJSON(t, 200, noSessions, "")
+			got.wantCookie(t, keepsCookie)
+		}},
+		{"end one", func(c *client, other string) response { return c.post("/sessions/end", "id="+other) }, func(got response) {
+			got.wantError(t, 401, "Session expired")
+		}},
+		{"end others", func(c *client, _ string) response { return c.post("/sessions/end-others", "") }, func(got response) {
+			got.wantError(t, 401, "Session expired")
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := &ending{Backend: memory.New(nil)}
+			c, id := newClient(t, e).as("andrew", "")
+			_, other := c.as("andrew", "")
+			e.id = id
+			tt.want(tt.ask(c, other))
+		})
 	}
 }
