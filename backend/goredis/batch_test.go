@@ -87,7 +87,7 @@ func hooked(t *testing.T, opts *goredis.Options) (*goredis.Backend, *hook) {
 	return b, h
 }
 
-// callers are more than have lanes of their own to a server that a machine under load makes look far away.
+// callers are more than there are lanes.
 const callers = 128
 
 // loadMany loads the record from many goroutines until enough is true, and returns the errors.
@@ -115,6 +115,7 @@ func loadMany(t *testing.T, b *goredis.Backend, enough func() bool) (errs []erro
 
 func TestManyCallsGoTogether(t *testing.T) {
 	b, h := hooked(t, nil)
+	b.Patient()
 	errs := loadMany(t, b, func() bool { return h.pipelines.Load() > 0 })
 	if h.pipelines.Load() == 0 {
 		t.Error("each call went by itself")
@@ -142,6 +143,7 @@ func TestDisableBatching(t *testing.T) {
 // A hook that fails, and sends nothing, must not make anybody's session look absent.
 func TestPipelineHookThatFails(t *testing.T) {
 	b, h := hooked(t, nil)
+	b.Patient()
 	open := errors.New("circuit open")
 	h.refuse.Store(&open)
 	errs := loadMany(t, b, func() bool { return h.pipelines.Load() > 0 })
@@ -227,7 +229,8 @@ func TestPipelineHookThatFailsADurableWrite(t *testing.T) {
 
 // No call to a node of a cluster waits for another node.
 func TestCallsToOneNodeGoTogether(t *testing.T) {
-	client := connectCluster(t, nil, miniredis.RunT(t).Addr(), miniredis.RunT(t).Addr())
+	nodes := []string{miniredis.RunT(t).Addr(), miniredis.RunT(t).Addr()}
+	client := connectCluster(t, nil, nodes...)
 	var mixed, shared atomic.Int64
 	h := &hook{sees: func(cmds []redis.Cmder) {
 		if len(cmds) > 1 {
@@ -244,6 +247,7 @@ func TestCallsToOneNodeGoTogether(t *testing.T) {
 	}}
 	client.AddHook(h)
 	b := goredis.New(client, nil)
+	b.Patient(nodes...)
 	var wg sync.WaitGroup
 	deadline := time.Now().Add(20 * time.Second)
 	for i := range callers {

@@ -30,7 +30,7 @@ func (c *counting) DoMulti(ctx context.Context, multi ...rueidisclient.Completed
 	return c.Client.DoMulti(ctx, multi...)
 }
 
-// callers are more than have lanes of their own to a server that a machine under load makes look far away.
+// callers are more than there are lanes.
 const callers = 128
 
 // loadMany loads a record from many goroutines until enough is true, and returns how often.
@@ -62,6 +62,7 @@ func loadMany(t *testing.T, b *rueidis.Backend, enough func() bool) int64 {
 func TestManyReadsGoTogether(t *testing.T) {
 	client := &counting{Client: connectMini(t, miniredis.RunT(t).Addr())}
 	b := rueidis.New(client, nil)
+	b.Patient()
 	loadMany(t, b, func() bool { return client.joint.Load() > 0 })
 	if client.joint.Load() == 0 {
 		t.Error("each read went by itself")
