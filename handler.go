@@ -438,8 +438,8 @@ func (m *Manager) RequestToken(r *http.Request) (Token, bool) {
 
 // applications are the errors that the application has to see to.
 var applications = []error{
-	ErrReserved, ErrTooLarge, ErrNoOwner, ErrCommitted, ErrCounter, ErrDecode, ErrNoField, ErrTTL, ErrNoHandler, ErrUnsupported,
-	errNoForm,
+	ErrReserved, ErrTooLarge, ErrNoOwner, ErrCommitted, ErrCounter, ErrDecode, ErrNoField, ErrTTL, ErrNoHandler,
+	ErrUnsupported, errNoForm,
 }
 
 // DefaultErrorHandler answers 503 Service Unavailable if the store failed, 409 Conflict if the session ended or

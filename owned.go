@@ -97,9 +97,9 @@ func (s *Session) Sessions(ctx context.Context) ([]Info, error) {
 }
 
 // RevokeOthers ends every other session of this session's owner, and reports how many it ended; none if nobody is
-// logged in. A Login of this request counts, also while it waits for its commit. ErrNotFound says that this session has ended, or another
-// login has taken its token: what has ended ends no others. Call it where a user has changed the password, see OWASP
-// ASVS 5.0, 7.4.3.
+// logged in. A Login of this request counts, also while it waits for its commit. ErrNotFound says that this session has
+// ended, or another login has taken its token: what has ended ends no others. Call it where a user has changed the
+// password, see OWASP ASVS 5.0, 7.4.3.
 func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	id, owner, loggingIn := s.idAndOwner()
 	if owner == "" {

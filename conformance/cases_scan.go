@@ -65,10 +65,8 @@ var scanCases = []testCase{
 					if err != nil {
 						return err
 					}
-					for id := range live {
-						if !seen[id] {
-							return fmt.Errorf("a Scan did not yield %s, which lived all the time", showID(id))
-						}
+					if err := sawAll(live, seen); err != nil {
+						return err
 					}
 				}
 				return nil
@@ -102,10 +100,8 @@ var scanCases = []testCase{
 					}
 				}
 			}
-			for id := range live {
-				if !seen[id] {
-					t.failf("Scan did not yield %s, which lived all the time", showID(id))
-				}
+			if err := sawAll(live, seen); err != nil {
+				t.failf("%v", err)
 			}
 		},
 	},
@@ -200,10 +196,8 @@ var scanCases = []testCase{
 					t.wantScan(live, nil)
 				}
 			}
-			for id := range live {
-				if !seen[id] {
-					t.failf("Scan did not yield %s, which lived all the time", showID(id))
-				}
+			if err := sawAll(live, seen); err != nil {
+				t.failf("%v", err)
 			}
 		},
 	},
@@ -227,12 +221,7 @@ var scanCases = []testCase{
 						time.Sleep(20 * time.Microsecond) // the others go on
 					}
 				}
-				for id := range live {
-					if !seen[id] {
-						return fmt.Errorf("a Scan did not yield %s, which lived all the time", showID(id))
-					}
-				}
-				return nil
+				return sawAll(live, seen)
 			})
 		},
 	},
@@ -384,6 +373,16 @@ func churnRecords(c client, ids []string, yields <-chan struct{}) error {
 		}
 		if err := c.tryDelete(ids[(i-len(ids)/2)%len(ids)]); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// sawAll returns an error unless a scan has seen all of the records that lived all the time.
+func sawAll(live, seen map[string]bool) error {
+	for id := range live {
+		if !seen[id] {
+			return fmt.Errorf("a Scan did not yield %s, which lived all the time", showID(id))
 		}
 	}
 	return nil

@@ -120,10 +120,7 @@ var expiryCases = []testCase{
 				t.apply(id, p)
 				ids = append(ids, id)
 			}
-			t.wait(1.6)
-			for _, id := range ids {
-				t.wantGone(id)
-			}
+			t.wantAllGone(1.6, ids)
 		},
 	},
 	{

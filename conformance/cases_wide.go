@@ -110,10 +110,7 @@ var wideCases = []testCase{
 					ids = append(ids, id)
 				}
 			}
-			t.wait(1.6)
-			for _, id := range ids {
-				t.wantGone(id)
-			}
+			t.wantAllGone(1.6, ids)
 		},
 	},
 	{

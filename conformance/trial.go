@@ -288,3 +288,11 @@ func (tr *trial) parallel(n int, f func(i int, c client) error) {
 		}
 	}
 }
+
+// wantAllGone checks that records have ended after so many seconds.
+func (tr *trial) wantAllGone(seconds float64, ids []string) {
+	tr.wait(seconds)
+	for _, id := range ids {
+		tr.wantGone(id)
+	}
+}
