@@ -204,7 +204,11 @@ func validTTL(d time.Duration) bool { return d >= time.Second && d%time.Second =
 
 // formatTime writes a time as the layout has it: UTC, whole seconds, +00:00.
 func formatTime(t time.Time) string {
-	return t.UTC().Format("2006-01-02T15:04:05+00:00")
+	const zone = "+00:00"
+	var room [len(time.RFC3339) + len(zone)]byte
+	// Format is three times as fast for RFC 3339 as for any other layout.
+	text := t.UTC().AppendFormat(room[:0], time.RFC3339)
+	return string(append(text[:len(text)-len("Z")], zone...))
 }
 
 // parseTime reads a time with +00:00 or Z. It does without time.Parse, which allocates for every +00:00.

@@ -64,7 +64,7 @@ func newReads(client rueidisclient.Client) *batch.Queue[read] {
 			rs[i].result = result
 		}
 	}
-	return batch.New(4*runtime.GOMAXPROCS(0), alone, together)
+	return batch.New(2*runtime.GOMAXPROCS(0), alone, together)
 }
 
 // doCache is do through the client's cache, for HGETALL in any spelling. What the builder's Hgetall makes is marked,

@@ -49,7 +49,7 @@
 //
 // # Batching
 //
-// Reads are given to the client one by one while few are under way: at most four times GOMAXPROCS of them at a time
+// Reads are given to the client one by one while few are under way: at most twice GOMAXPROCS of them at a time
 // or, if that is more, as many as a rate of 30 000 reads a second keeps under way, which grows with the round-trip
 // time. While there are more, those that arrive wait for the next of them to come back, and are given to it together
 // in one DoMulti: up to 64, and up to half of all that wait or are under way, so that the server works on one half
