@@ -35,22 +35,26 @@ type ctxKey struct{ m *Manager }
 // context a deadline instead. Whoever takes the connection over with Hijack sends the cookie by himself: after Commit,
 // have [Manager.WriteCookie] write it into the header of the answer, of a WebSocket's upgrade for example.
 func (m *Manager) Handler(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if exchangeOf(r.Context(), m) != nil {
-			next.ServeHTTP(w, r)
-			return
-		}
-		both := &exchangeAndState{exchange: exchange{ResponseWriter: w, m: m, above: r.Context()}}
-		x := &both.exchange
-		x.session.state = &both.state
-		if len(w.Header()) > 0 {
-			x.before = w.Header().Clone()
-		}
-		x.r = r.WithContext((*exchangeContext)(x))
-		defer x.leave(r)
-		next.ServeHTTP(x, x.r)
-		x.finish()
-	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(next, w, r) })
+}
+
+// serve passes a request to next with a session.
+func (m *Manager) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	if exchangeOf(r.Context(), m) != nil {
+		next.ServeHTTP(w, r)
+		return
+	}
+	memory := &requestMemory{exchange: exchange{ResponseWriter: w, m: m, above: r.Context()}}
+	x := &memory.exchange
+	x.session.state = &memory.state
+	if len(w.Header()) > 0 {
+		x.before = w.Header().Clone()
+	}
+	memory.request = *r.WithContext((*exchangeContext)(x)) // inlined, it makes its copy on the stack
+	x.r = &memory.request
+	defer x.leave(r)
+	next.ServeHTTP(x, x.r)
+	x.finish()
 }
 
 // Get returns the session of a request that passed through Handler, always the same one. A visitor without a
@@ -145,18 +149,19 @@ type exchange struct {
 	asked     bool        // for the session
 	begun     bool        // the response has begun
 	finished  bool        // the handler has returned
+	answered  bool        // by the error handler
 	committed atomic.Bool // begin has nothing more to do, and failed does not change any more
 	session   Session
 	loadErr   error
 	failed    error // why it is the error handler's
-	answered  bool  // by the error handler
 }
 
-// exchangeAndState are allocated together. The exchange itself holds a pointer only: it is what fmt prints of a
-// response writer.
-type exchangeAndState struct {
+// requestMemory is what the middleware needs for a request, allocated at once. The exchange, which is what fmt prints of
+// a response writer, holds pointers to the others only.
+type requestMemory struct {
 	exchange exchange
 	state    state
+	request  http.Request
 }
 
 // exchangeContext is an exchange as the context of its request, which so takes no memory of its own.
