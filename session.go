@@ -41,16 +41,16 @@ type state struct {
 
 	tooLarge bool // Commit, called last of all, has told that what has gathered is too large
 
-	presented bool   // the request came with a cookie
-	left      string // the session that a login of this request has linked, and then did not get
+	presented bool         // the request came with a cookie
+	cookie    cookieChange // what the client is to be told
+	left      string       // the session that a login of this request has linked, and then did not get
 	fields    map[string]string
 	ttl       time.Duration
 	meta
 
 	pending
-	guard  *guard       // of an Update, while it commits
-	cookie cookieChange // what the client is to be told
-	err    error        // the first misuse, which fails the commit
+	guard *guard // of an Update, while it commits
+	err   error  // the first misuse, which fails the commit
 }
 
 // pending is what a Session has gathered and not stored yet.
@@ -69,7 +69,7 @@ func (p *pending) any() bool {
 }
 
 // cookieChange is what a response has to do to the client's cookie.
-type cookieChange int
+type cookieChange uint8
 
 const (
 	keepCookie cookieChange = iota
