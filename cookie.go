@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// CookieOptions says how the token travels. The cookie is always HttpOnly. The zero value is the strictest:
+// CookieOptions says how the token travels. The cookie is always HttpOnly. The zero value is a safe choice:
 // __Host-sid, Secure, SameSite=Lax, Path=/, no Domain. It is kept until the browser closes or, in sessions of which
 // Session.Remember was called, until the absolute timeout, at most 400 days.
 type CookieOptions struct {
@@ -32,8 +32,8 @@ type CookieOptions struct {
 	// no cookie without SameSite: http.SameSiteNoneMode.
 	Partitioned bool
 
-	// InsecurePlainHTTP leaves out Secure: the cookie then also travels over plain HTTP, where everybody on
-	// the way can read it. For development, and for the like of the demo.
+	// InsecurePlainHTTP leaves out Secure: the cookie then also travels over plain HTTP, where anyone on
+	// the network path can read it. For development and demos.
 	InsecurePlainHTTP bool
 }
 

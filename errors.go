@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -31,8 +32,8 @@ var (
 
 	// ErrNotReplicated says that the change was made, but that too few replicas of the store have it yet: a
 	// failover may undo it. Only backends that were set up to wait for replicas return it. Session.Destroy and
-	// Manager.EndID wait again at another try; what ends a session by its token or its owner finds none then, and
-	// says so whether or not the replicas have it by now.
+	// Manager.EndID, called again, wait again; calls by token or owner then find no session, and say so whether
+	// or not the replicas have caught up.
 	ErrNotReplicated = backend.ErrNotReplicated
 )
 
@@ -61,8 +62,9 @@ var (
 	// for the cookie, and so for the change.
 	ErrCommitted = errors.New("session changed after the response had begun or the handler had returned")
 
-	// ErrUnsupported says that the backend lacks the optional capability that a call needs.
-	ErrUnsupported = errors.New("not supported by the backend")
+	// ErrUnsupported says that the backend lacks the optional capability that a call needs. It is an
+	// errors.ErrUnsupported, too.
+	ErrUnsupported = fmt.Errorf("backend: %w", errors.ErrUnsupported)
 
 	// ErrNoHandler says that the request did not pass through Manager.Handler, of this Manager.
 	ErrNoHandler = errors.New("request did not pass through this Manager's Handler")

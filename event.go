@@ -41,16 +41,13 @@ func (e Event) level() slog.Level {
 		return slog.LevelError
 	case EventMismatch, EventReused:
 		return slog.LevelWarn
-	case EventCreated, EventLogin, EventRotated, EventDestroyed, EventRevoked, EventExpired:
-		return slog.LevelInfo - 1 // below what slog.Default() shows
 	}
 	return slog.LevelDebug
 }
 
 // LogEvents returns a hook for Options.OnEvent that logs to logger, or to slog.Default() if it is nil: failures as
-// errors, tokens that do not fit as warnings, each of which takes the ID of a live session, the ordinary life of
-// sessions at a level just below slog.LevelInfo, and cookies that hold no token, which anybody can send, at
-// slog.LevelDebug.
+// errors; wrong tokens, which need the ID of a live session, as warnings; the ordinary life of sessions, and malformed
+// cookies, which anybody can send, at slog.LevelDebug. It logs the owner's name: what Login was given.
 func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		l := logger

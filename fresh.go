@@ -11,7 +11,7 @@ import (
 
 // Fresh reads the session again if it may come from a local cache, so that what was ended or changed on another
 // machine is seen at once; elsewhere it does nothing. What this request has changed stays. ErrNotFound says that
-// the session has ended, and with it what was to be stored in it; a Login that is pending goes on to make a new one.
+// the session has ended, and its pending changes with it; a pending Login still makes a new session.
 //
 // Login, Rotate, Take, Update, AuthenticatedWithin and whatever lists or ends sessions go by what the store holds
 // anyway.

@@ -387,7 +387,7 @@ func (s *Session) cookieNow() cookie {
 
 // WriteCookie adds to h what the client has to be told of s: a Set-Cookie with its token if it was created,
 // logged in or rotated, one that deletes the cookie if s has ended it. Call it after Commit, before the response
-// begins. Handler does it by itself. What depends on the session needs Vary: Cookie besides, which Handler adds.
+// begins. Handler does it by itself. A response that depends on s also needs Vary: Cookie, which Handler adds.
 func (m *Manager) WriteCookie(h http.Header, s *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -438,7 +438,7 @@ func (m *Manager) RequestToken(r *http.Request) (Token, bool) {
 	if p != goodCookie {
 		return Token{}, false
 	}
-	return Token{&token}, true
+	return Token{s: &token}, true
 }
 
 // applications are the errors that the application has to see to.

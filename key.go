@@ -15,7 +15,7 @@ import (
 //
 //	var cart = session.NewKey[Cart]("cart")
 //
-// How a value lies in the field, as text that other programs can read too:
+// Values are stored as text that other programs can read too:
 //
 //	string, []byte           as it is
 //	bool                     true or false

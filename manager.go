@@ -11,9 +11,9 @@ import (
 )
 
 // Manager makes, loads, stores and ends the sessions that a backend keeps. It holds no state of its own: any number of
-// Managers, in any number of processes, may share a store, and then have the same sessions. Sessions that are to be
-// apart, those of an administration for example, need a store or a prefix of their own, and, where a browser sends
-// both, another CookieOptions.Name. It is safe for concurrent use.
+// Managers, in any number of processes, may share a store, and then have the same sessions. Sessions to be kept
+// apart, such as an admin site's, need a store or a prefix of their own and, where a browser sends both,
+// another CookieOptions.Name. It is safe for concurrent use.
 type Manager struct {
 	b     backend.Backend
 	fresh backend.Backend // reads past a local cache; b where there is none
@@ -21,8 +21,8 @@ type Manager struct {
 	opts  Options
 }
 
-// New returns a Manager over b. opts may be nil: the defaults are safe. An error names the option that makes no
-// sense. The Manager does not own b: closing its client is the caller's business.
+// New returns a Manager over b. opts may be nil: the defaults are safe. An error names the invalid
+// option. The Manager does not own b: closing its client is the caller's business.
 func New(b backend.Backend, opts *Options) (*Manager, error) {
 	if v := reflect.ValueOf(b); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("session: New: no backend")

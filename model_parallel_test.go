@@ -294,7 +294,7 @@ func (v *visit) notLoaded(err error) bool {
 	if v.safe {
 		v.breach("%s: the client is logged out of %s, which nobody has ended", v.name, v.came.ID())
 	}
-	if v.token == v.came {
+	if v.token.Equal(v.came) {
 		v.token = session.Token{}
 	}
 	return false

@@ -31,8 +31,8 @@ type Options struct {
 
 	// RotateInterval is the age at which a token is replaced by a new one, with the next response, so that a stolen one
 	// soon shows: if the replaced token is presented later than RotateGrace after its successor was, somebody has a
-	// copy of it, and the session ends. Of replaced tokens the last one counts: who comes back with an older one is
-	// turned away, and that is an EventMismatch. Do not present a token for longer than a request, as from a WebSocket:
+	// copy of it, and the session ends. Only the last replaced token counts so: an older one is just refused, with
+	// an EventMismatch. Do not present a token for longer than a request, as from a WebSocket:
 	// see Session.Alive. At least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of
 	// the servers that share the store must agree much better than within RotateGrace, which is shorter by as much as
 	// they differ.
@@ -45,7 +45,7 @@ type Options struct {
 	RotateGrace time.Duration
 
 	// MaxSessions is how many sessions an owner may have at a time, see Session.Login. If zero, any number. A login
-	// that failed after it had been entered into the owner's list may count as one under way, for a minute.
+	// that failed after it was entered into the owner's list may still count for a minute.
 	MaxSessions int
 
 	// RefuseLogin has a login past MaxSessions fail with ErrTooManySessions. Otherwise it ends the owner's
@@ -58,12 +58,13 @@ type Options struct {
 	// at most one minute. If negative, every read does, in the same round trip.
 	TouchInterval time.Duration
 
-	// StoreTimeout is the deadline of a commit, which does not end with the request's context: a client that
-	// goes away does not undo what was done. If zero, 5 seconds.
+	// StoreTimeout bounds a commit, and whatever ends sessions, which do not stop with the request's context: a client
+	// that goes away does not undo what was done. It also bounds for how long Take and Update try again. Reading, and
+	// what changes a session by its token, end with their context alone. If zero, 5 seconds.
 	StoreTimeout time.Duration
 
-	// MaxFields is how many fields the application may keep in a session. If zero, 64. It and MaxBytes are held against
-	// the session as the request has read it: requests that add fields at the same time may pass them together.
+	// MaxFields is how many fields the application may keep in a session. If zero, 64. It and MaxBytes are checked
+	// against the session as the request read it: parallel requests that add fields may exceed them together.
 	MaxFields int
 
 	// MaxBytes is how long the names and values of those fields may be together, in bytes. If zero, 64 KiB.
@@ -74,15 +75,17 @@ type Options struct {
 
 	// ErrorHandler answers a request whose session could not be loaded or stored, in place of the handler's
 	// answer, of which nothing is sent. It is to write a status: net/http sends 200 OK otherwise. It may ask for the
-	// session: Manager.Get returns what it has returned before. If nil, [DefaultErrorHandler].
+	// session: Manager.Get returns what it has returned before. It is called for several requests at a time. If nil,
+	// DefaultErrorHandler.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
-	// OnEvent is told what happens to sessions, in the goroutine in which it happens. The session is blocked until the
-	// hook returns, so that the hook must neither use it nor wait for it; Manager.FromContext(ctx) does not return
-	// it. If nil, what may need somebody's attention is logged to slog.Default(), as [LogEvents] does it.
+	// OnEvent is told what happens to sessions, in the goroutine in which it happens, so in several at a time. The
+	// session is blocked until the hook returns, so that the hook must neither use it nor wait for it;
+	// Manager.FromContext(ctx) does not return it. A panic in the hook is dropped. If nil, what may need somebody's attention is logged to slog.Default(), as LogEvents does it.
 	OnEvent func(ctx context.Context, e Event)
 
-	// Now is the clock. If nil, time.Now. It is there for tests, and must be later than 1970.
+	// Now is the clock of the Manager; the backend has its own. If nil, time.Now. It is there for tests, must be later
+	// than 1970, and is called by several goroutines at a time.
 	Now func() time.Time
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/faeeb396/session"
@@ -199,6 +200,60 @@ func FuzzRequestToken(f *testing.F) {
 		}
 		if _, err := session.ParseToken(token.Reveal()); err != nil {
 			t.Fatalf("%q gives a malformed token", line)
+		}
+	})
+}
+
+// What the documentation says of the standard's limits (NIST SP 800-63B-4, sections 2.1.3, 2.2.3 and 2.3.3), and of the
+// timeouts without options.
+func TestTimeouts(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		name      string
+		got, want time.Duration
+	}{
+		{"AAL1, absolute", session.AAL1AbsoluteTimeout, 30 * day},
+		{"AAL2, idle", session.AAL2IdleTimeout, time.Hour},
+		{"AAL2, absolute", session.AAL2AbsoluteTimeout, day},
+		{"AAL3, idle", session.AAL3IdleTimeout, 15 * time.Minute},
+		{"AAL3, absolute", session.AAL3AbsoluteTimeout, 12 * time.Hour},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, tt.got, tt.want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			name           string
+			remember       bool
+			idle, absolute time.Duration
+		}{
+			{"by default", false, 30 * time.Minute, 12 * time.Hour},
+			{"remembered", true, 14 * day, 30 * day},
+		} {
+			m := mustNew(t, memory.New(nil), nil)
+			s := m.NewSession()
+			s.Login("andrew")
+			if tt.remember {
+				s.Remember()
+			}
+			if err := s.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.TTL(); got != tt.idle {
+				t.Errorf("%s: idle timeout %v, want %v", tt.name, got, tt.idle)
+			}
+			start, used := time.Now(), s
+			for {
+				time.Sleep(tt.idle / 2)
+				var err error
+				if used, err = m.Touch(t.Context(), used.Token()); err != nil {
+					break
+				}
+			}
+			if got := time.Since(start); got < tt.absolute || got > tt.absolute+tt.idle {
+				t.Errorf("%s: ended after %v, want %v", tt.name, got, tt.absolute)
+			}
 		}
 	})
 }

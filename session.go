@@ -109,7 +109,7 @@ func (s *Session) Token() Token {
 		return Token{}
 	}
 	token := s.token
-	return Token{&token}
+	return Token{s: &token}
 }
 
 // Get returns the field's value, or "" if there is none. Reserved fields have methods of their own and are not
@@ -386,7 +386,7 @@ func (s *Session) Remembered() bool {
 const maxLabel = 64
 
 // SetLabel gives the session a name for a list of its owner's sessions, "Firefox on Linux" for example, with the
-// next commit. It is cut to 64 bytes: of a User-Agent as it comes, that leaves nothing to tell browsers apart.
+// next commit. It is cut to 64 bytes: too few of a raw User-Agent to tell browsers apart.
 func (s *Session) SetLabel(label string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

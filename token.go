@@ -21,6 +21,8 @@ const (
 // It has no printable form: every fmt verb, slog, JSON and text encoding show only the session's public ID.
 // [Token.Reveal] returns the secret itself. The zero Token is no token and matches no session.
 type Token struct {
+	_ [0]func() // not comparable with ==, nor the key of a map: see Equal
+
 	// A pointer, so that fmt prints an address even where it finds a Token in another type's unexported
 	// field and cannot call Format.
 	s *string
@@ -36,7 +38,7 @@ func ParseToken(s string) (Token, error) {
 	if !validToken(s) {
 		return Token{}, errToken
 	}
-	return Token{&s}, nil
+	return Token{s: &s}, nil
 }
 
 // Reveal returns the token's text, for a cookie or a header that the application writes itself. Do not log or

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -64,6 +65,9 @@ func TestTokenEqual(t *testing.T) {
 	}
 	if a.Equal(other) || a.Equal(session.Token{}) || (session.Token{}).Equal(session.Token{}) {
 		t.Error("different or zero tokens are equal")
+	}
+	if reflect.TypeFor[session.Token]().Comparable() {
+		t.Error("tokens can be compared with ==, which says nothing of them")
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Update gives a field the value that change makes of the one that it has, in the store and at once, together with
+// Update replaces a field's value by what change returns for it, in the store and at once, together with
 // everything that has gathered, and returns it. Parallel updates all count: if another request changes the field
-// meanwhile, change is called again, with what the field holds then. So it is to do nothing else, and not to write the
+// meanwhile, change is called again, with what the field holds then. So it must have no side effects, nor write the
 // field itself. It is given the field's value and whether it is there; no lock is held, so it may ask s for other
 // fields. If the field was not there and another request sets it to the empty text meanwhile, the update does not
 // notice.

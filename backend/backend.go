@@ -2,7 +2,7 @@
 //
 // A backend keeps records under IDs. A record is a set of named fields and a time to live; it knows nothing
 // of cookies, users or sessions. Four methods are all there is to write. The conformance package checks the rules
-// on this page, but for what takes the store's own tools: a server that fails, replies late or loses a reply, a
+// on this page, except what takes the store's own tools: a server that fails, replies late or loses a reply, a
 // context that ends during a call, a durable change in a failover. The backends of this module prove these in tests
 // of their own, which docs/faults.md lists.
 //
@@ -15,8 +15,8 @@
 //   - A record whose time to live has passed is gone for every method at once, not when a sweep finds it.
 //     A call during which it passes finds the record or does not. No write leaves a record without a time to live.
 //   - Neither side keeps or changes the other's maps and slices: a backend copies what it is given, and what it returns
-//     belongs to the caller. A session.Manager uses those of a patch again as soon as it has been made. The room behind
-//     a slice's length is the caller's, too.
+//     belongs to the caller. A session.Manager uses those of a patch again as soon as it has been made. Spare
+//     slice capacity is the caller's, too.
 //   - Field names and values are arbitrary bytes, empty values included. IDs are compared byte by byte.
 //   - A record may have 10 000 fields, and each part of a patch may name as many: the index of an owner has a field for
 //     each session.

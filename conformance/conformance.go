@@ -19,8 +19,8 @@
 // next case runs all the same; after five such cases the suite stops, and skips the others. On a store that cases share,
 // one that hangs may be why the next does. A panic fails its case only.
 //
-// Run the suite with the race detector too (go test -race): it finds a backend that goes on using the caller's
-// maps after a call, or that guards its own by too little, where no case can.
+// Run the suite with the race detector too (go test -race): it finds what no case can, a backend that
+// uses the caller's maps after a call, or guards its own too little.
 //
 // # Sessions
 //
@@ -40,8 +40,8 @@
 //
 //   - On a real server, leave [Target.Advance] nil. The suite waits; the cases that do run beside each other,
 //     after all others, and take about four seconds together, with times to live of 1 to 4 seconds. One that
-//     failed while the machine was so busy that time went by unasked for is run again with twice the time, up
-//     to three times, before it counts.
+//     failed because a busy machine let too much time pass is run again with twice the time, up to three times,
+//     before it counts.
 //   - On a server or fake whose time the test moves, set Advance, to FastForward of miniredis for example.
 //     Such cases run one after the other, since they may share that server, and wait for nothing. The clocks of
 //     Managers move with it.

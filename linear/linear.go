@@ -47,6 +47,9 @@ type Options struct {
 // ErrCounter or ErrUnreadable none of these calls can.
 func Check(tb testing.TB, opts Options, backends ...backend.Backend) {
 	tb.Helper()
+	if len(backends) == 0 {
+		tb.Fatal("linear: Check: no backends")
+	}
 	if len(opts.IDs) == 0 {
 		for i := range 4 {
 			opts.IDs = append(opts.IDs, fmt.Sprintf("linear-%d-%d", rand.Uint64(), i))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -335,6 +336,19 @@ func TestCheckerFailsOnErrors(t *testing.T) {
 	}
 }
 
+func TestCheckerNeedsABackend(t *testing.T) {
+	spy := &failing{TB: t}
+	done := make(chan struct{})
+	go func() { // which Fatal ends
+		defer close(done)
+		linear.Check(spy, linear.Options{})
+	}()
+	<-done
+	if !spy.failed {
+		t.Error("Check without a backend does not fail")
+	}
+}
+
 // All calls that are asked for are made.
 func TestCheckerMakesAllCalls(t *testing.T) {
 	for _, tt := range []struct{ operations, clients, want int }{
@@ -428,6 +442,11 @@ type failing struct {
 
 func (f *failing) Errorf(format string, args ...any) {
 	f.failed, f.text = true, fmt.Sprintf(format, args...)
+}
+
+func (f *failing) Fatal(args ...any) {
+	f.failed, f.text = true, fmt.Sprint(args...)
+	runtime.Goexit()
 }
 
 func (f *failing) Logf(string, ...any) {}

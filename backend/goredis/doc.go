@@ -48,7 +48,7 @@
 // as many as a rate of 30 000 calls a second keeps under way, which grows with the round-trip time. While there are
 // more, those that arrive wait for the next of them to come back, and go together in one pipeline: up to 64, and up to
 // half of all that wait or are under way, so that the server works on one half while this process works on the other.
-// A read so takes both of them about half the time. What differs:
+// So a read costs both about half the time. What differs:
 //
 //   - A hook of the client, for traces and metrics, sees such a pipeline in place of its commands, with the values of
 //     the context of the first call in it. What it logs of a reply is the session's data.
@@ -90,7 +90,7 @@
 //
 // # Cluster, Sentinel, Ring, replicas
 //
-// Every key stands for itself, without a hash tag, so that a cluster spreads the records over its slots. While
+// Keys have no hash tag, so that a cluster spreads the records over its slots. While
 // slots move, MOVED and ASK are followed. While a master is down, calls on its slots fail, and others do not.
 //
 // Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too,

@@ -58,7 +58,7 @@ const DefaultMaxRecords = 1 << 20
 // [Options.FailWhenFull] is set. Nothing was written, and no record was harmed.
 var ErrFull = errors.New("memory backend is full")
 
-// Options are the options of [New]. The zero value is fine, and there are no values that are not.
+// Options are the options of [New]. All values are valid; the zero value means the defaults.
 type Options struct {
 	// MaxRecords caps the number of records, over all shards together: the backend never holds more, not for
 	// a moment, and a Create is refused or evicts only when that many live records are there. Records that
@@ -97,7 +97,7 @@ const shardCount = 128
 // what calls create, few enough to go unnoticed.
 const sweepMax = 32
 
-// New returns an empty backend. opts may be nil, and is not kept. A negative cap is none, so no options are
+// New returns an empty backend. opts may be nil, and is not kept. A negative cap means none; no options are
 // wrong, and New cannot fail.
 func New(opts *Options) *Backend {
 	if opts == nil {

@@ -53,7 +53,7 @@
 // or, if that is more, as many as a rate of 30 000 reads a second keeps under way, which grows with the round-trip
 // time. While there are more, those that arrive wait for the next of them to come back, and are given to it together
 // in one DoMulti: up to 64, and up to half of all that wait or are under way, so that the server works on one half
-// while this process works on the other. rueidis pipelines all it is given, but not so many at a time: together, reads
+// while this process works on the other. rueidis pipelines all it is given, but fewer at a time: together, reads
 // cost up to a fifth less. A read that waits ends with its context. A wrapper of the client, for traces and metrics,
 // sees a DoMulti with the values of the context of the first read in it.
 //
@@ -92,7 +92,7 @@
 //
 // # Cluster, Sentinel, replicas
 //
-// Every key stands for itself, without a hash tag, so that a cluster spreads the records over its slots. While
+// Keys have no hash tag, so that a cluster spreads the records over its slots. While
 // slots move, MOVED and ASK are followed. While a master is down, calls on its slots fail, and others do not.
 //
 // Replication is asynchronous: a master that fails may take the last writes with it, an acknowledged Delete too,

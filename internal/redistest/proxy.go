@@ -65,9 +65,6 @@ func NewProxy(tb testing.TB, addr string) *Proxy {
 // Addr returns the address of the proxy, "127.0.0.1:12345".
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// URL returns the address of the proxy as a URL, "redis://127.0.0.1:12345".
-func (p *Proxy) URL() string { return "redis://" + p.Addr() }
-
 // Calls returns how many commands the server was sent through the proxy, by their names in capitals.
 func (p *Proxy) Calls() map[string]int {
 	p.mu.Lock()
