@@ -7,6 +7,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/faeeb396/session"
@@ -212,15 +214,21 @@ func ExampleManager_Touch() {
 	token := s.Token() // for a gRPC metadata field, a WebSocket's first message, …
 
 	s, err = sessions.Touch(ctx, token)
-	fmt.Println(s.Get("username"), err)
+	if err != nil {
+		log.Fatal(err) // session.ErrNotFound if it has ended
+	}
+	fmt.Println(s.Get("username"))
 	s, err = sessions.Increment(ctx, token, "page_views", 1)
-	fmt.Println(s.Get("page_views"), err)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.Get("page_views"))
 	fmt.Println(sessions.End(ctx, token))
 	_, err = sessions.Touch(ctx, token)
 	fmt.Println(errors.Is(err, session.ErrNotFound))
 	// Output:
-	// andrew <nil>
-	// 1 <nil>
+	// andrew
+	// 1
 	// <nil>
 	// true
 }
@@ -268,4 +276,148 @@ func ExampleSession_Remember() {
 	cookie, err := http.ParseSetCookie(h.Get("Set-Cookie"))
 	fmt.Println((time.Duration(cookie.MaxAge) * time.Second).Round(time.Hour), err)
 	// Output: 720h0m0s <nil>
+}
+
+// A login keeps what the visitor has gathered, and gives out a new token.
+func ExampleSession_Login() {
+	sessions, _ := session.New(memory.New(nil), nil)
+	ctx := context.Background()
+	s, err := sessions.Create(ctx, map[string]string{"cart": "tea"}, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	before := s.Token()
+
+	s.Login("user-42")
+	s.Set("name", "Andrew")
+	if err := s.Commit(ctx); err != nil { // Manager.Handler does it by itself
+		log.Fatal(err)
+	}
+	fmt.Println(s.Owner(), s.Get("name"), s.Get("cart"))
+	_, err = sessions.Load(ctx, before)
+	fmt.Println(errors.Is(err, session.ErrNotFound))
+	// Output:
+	// user-42 Andrew tea
+	// true
+}
+
+// Where users decide how much a session holds, a handler commits by itself, and answers what that refuses.
+func ExampleSession_Commit() {
+	sessions, _ := session.New(memory.New(nil), &session.Options{MaxBytes: 100})
+	h := sessions.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := sessions.Get(r)
+		if err != nil {
+			return
+		}
+		s.Set("note", r.FormValue("note"))
+		switch err := s.Commit(r.Context()); {
+		case errors.Is(err, session.ErrTooLarge):
+			http.Error(w, "that note is too long", http.StatusBadRequest)
+		case err != nil:
+			session.DefaultErrorHandler(w, r, err)
+		default:
+			fmt.Fprint(w, "saved")
+		}
+	}))
+	for _, note := range []string{"short", strings.Repeat("long", 100)} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("POST", "/note?note="+note, nil))
+		fmt.Println(w.Code, strings.TrimSpace(w.Body.String()))
+	}
+	// Output:
+	// 200 saved
+	// 400 that note is too long
+}
+
+// A stream outlives its request, and ends with the session.
+func ExampleSession_Alive() {
+	sessions, _ := session.New(memory.New(nil), nil)
+	ctx := context.Background()
+	s, err := sessions.Create(ctx, nil, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for event := range 3 { // a WebSocket would ask every few seconds
+		alive, err := s.Alive(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if !alive {
+			fmt.Println("logged out")
+			break
+		}
+		fmt.Println("event", event)
+		if event == 1 { // the user logs out elsewhere
+			if err := sessions.End(ctx, s.Token()); err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+	// Output:
+	// event 0
+	// event 1
+	// logged out
+}
+
+// Without the middleware, whoever renews a token tells the client.
+func ExampleManager_Load() {
+	sessions, _ := session.New(memory.New(nil), nil)
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		token, _ := sessions.RequestToken(r) // the zero Token finds no session
+		s, err := sessions.Load(r.Context(), token)
+		if errors.Is(err, session.ErrNotFound) {
+			s = sessions.NewSession()
+		} else if err != nil {
+			session.DefaultErrorHandler(w, r, err)
+			return
+		}
+		s.Login("user-42")
+		if err := s.Commit(r.Context()); err != nil {
+			session.DefaultErrorHandler(w, r, err)
+			return
+		}
+		sessions.WriteCookie(w.Header(), s)
+		fmt.Fprint(w, "welcome, ", s.Owner())
+	}
+	s, err := sessions.Create(context.Background(), nil, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", "/login", nil)
+	sessions.AddCookie(r, s)
+	w := httptest.NewRecorder()
+	serve(w, r)
+	cookies := w.Result().Cookies()
+	fmt.Println(w.Body, len(cookies), cookies[0].Value == s.Token().Reveal())
+	// Output: welcome, user-42 1 false
+}
+
+// Counters count in the store: parallel requests all count.
+func ExampleCounter() {
+	var views = session.NewCounter("page_views")
+	sessions, _ := session.New(memory.New(nil), nil)
+	ctx := context.Background()
+	s, err := sessions.Create(ctx, nil, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			s, err := sessions.Load(ctx, s.Token()) // as each request does
+			if err != nil {
+				log.Fatal(err)
+			}
+			if _, err := views.Add(ctx, s, 1); err != nil {
+				log.Fatal(err)
+			}
+		})
+	}
+	wg.Wait()
+	s, err = sessions.Load(ctx, s.Token())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(views.Get(s))
+	// Output: 10 <nil>
 }

@@ -14,7 +14,7 @@ import (
 
 func ExampleNew() {
 	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
-		InitAddress:      []string{"localhost:6379"}, // one node, or some of a cluster
+		InitAddress:      []string{"localhost:6379"},
 		AlwaysPipelining: true,
 	})
 	if err != nil {
@@ -30,10 +30,24 @@ func ExampleNew() {
 	}
 }
 
+func ExampleNew_cluster() {
+	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
+		InitAddress:      []string{"node-1:6379", "node-2:6379", "node-3:6379"}, // some of its nodes
+		AlwaysPipelining: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	_ = rueidis.New(client, &rueidis.Options{LocalCache: 5 * time.Second})
+}
+
 func ExampleNew_sentinel() {
 	client, err := rueidisclient.NewClient(rueidisclient.ClientOption{
-		InitAddress: []string{"sentinel-1:26379", "sentinel-2:26379", "sentinel-3:26379"},
-		Sentinel:    rueidisclient.SentinelOption{MasterSet: "main"},
+		InitAddress:      []string{"sentinel-1:26379", "sentinel-2:26379", "sentinel-3:26379"},
+		Sentinel:         rueidisclient.SentinelOption{MasterSet: "main"},
+		AlwaysPipelining: true,
 	})
 	if err != nil {
 		log.Fatal(err)
