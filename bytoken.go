@@ -177,7 +177,24 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 	if err := s.adopt(ctx, *token.s, hash, rec, true); err != nil {
 		return nil, err
 	}
+	if s.firstSight() {
+		s.noteSight(ctx)
+	}
 	return s, nil
+}
+
+// noteSight notes that the token after a timed rotation has been presented, from when on the one before it has its
+// grace and no more. If that fails, the next call does it.
+func (s *Session) noteSight(ctx context.Context) {
+	now := formatTime(s.m.now())
+	_, err := s.m.b.Apply(ctx, s.id(), backend.Patch{
+		If:  map[string]string{fieldToken: s.fields[fieldToken], fieldSeen: ""},
+		Has: mustHave[:2:2],
+		Set: map[string]string{fieldSeen: now},
+	})
+	if err != nil && !refused(err) {
+		_ = s.m.storeFailed(ctx, "touch", s.id(), err)
+	}
 }
 
 // whyNot reads a record whose token was not the one presented, for the event and the error; or, if the one

@@ -272,6 +272,10 @@ func (s *Session) create(ctx context.Context) error {
 		s.pending = pending{remember: s.remember}
 		return nil
 	}
+	if s.behind && !s.login {
+		s.reset()
+		return wrap("commit", "", ErrConflict)
+	}
 	ctx, cancel := s.m.storeContext(ctx)
 	defer cancel()
 	token := newToken()
@@ -405,7 +409,8 @@ func (o *Options) checkSize(fields, bytes int) error {
 
 // Destroy ends the session at once, in the store, and makes the response delete the cookie. On an error it
 // may or may not have ended, and the cookie is left alone: tell the user that the logout failed. Once the response has
-// begun, the session ends all the same, and its cookie is worth nothing.
+// begun, the session ends all the same, and its cookie is worth nothing. ErrConflict says that the request came with the
+// token before a login that was faster: the session that the browser has by now goes on.
 //
 // It ends whatever the session has become since this request read it: a logout wins over a login of the same session
 // that is under way. What is set afterwards makes a new session. It goes on for up to Options.StoreTimeout if ctx ends
@@ -415,6 +420,9 @@ func (s *Session) Destroy(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if !s.stored {
 		s.reset()
+		if s.behind {
+			return wrap("destroy", "", ErrConflict)
+		}
 		if s.presented {
 			s.cookie = clearCookie
 		}

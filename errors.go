@@ -17,7 +17,9 @@ var (
 	ErrExists = backend.ErrExists
 
 	// ErrConflict says that a login, or a rotation by hand, of the same session was faster than this change,
-	// which is therefore not stored: what was asked for before a change of privilege does not happen after it.
+	// which is therefore not stored: what was asked for before a change of privilege does not happen after it. So it
+	// is, for Options.RotateGrace, where a request that comes with the token before would make a new session: its
+	// cookie would take the place of the new token in the browser.
 	// Or another program has taken one of the session's own fields away meanwhile, so that it is no session any more.
 	// With a local cache it may be ErrNotFound instead: the token is not the session's any more.
 	ErrConflict = backend.ErrConflict
@@ -27,7 +29,8 @@ var (
 	ErrCounter = backend.ErrCounter
 
 	// ErrUnreadable says that what the store holds under the ID is no record of this library or of this
-	// version of it. It is left as it is.
+	// version of it. It is left as it is. Options.ErrorHandler answers each request of that browser then, until it
+	// deletes the cookie with Manager.ClearCookie.
 	ErrUnreadable = backend.ErrUnreadable
 
 	// ErrNotReplicated says that the change was made, but that too few replicas of the store have it yet: a

@@ -157,6 +157,7 @@ func (s *Session) conclude(ctx context.Context, token string, rec backend.Record
 	case expired:
 		s.m.reap(ctx, id, mt, rec)
 	case mismatch:
+		s.behind = s.m.opts.justReplaced(s.m.opts.Now(), mt)
 		s.m.emit(ctx, Event{Kind: EventMismatch, ID: id, Owner: mt.owner})
 	case unreadable:
 		return s.m.storeFailed(ctx, "load", id, ErrUnreadable)

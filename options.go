@@ -33,7 +33,8 @@ type Options struct {
 	// soon shows: if the replaced token is presented later than RotateGrace after its successor was, somebody has a
 	// copy of it, and the session ends. Only the last replaced token counts so: an older one is just refused, with
 	// an EventMismatch. Do not present a token for longer than a request, as from a WebSocket:
-	// see Session.Alive. At least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of
+	// see Session.Alive. Outside of Handler, Commit replaces tokens, and it or a call by token notes, in one more
+	// round trip, that the successor was presented: call Commit after each Manager.Load. At least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of
 	// the servers that share the store must agree much better than within RotateGrace, which is shorter by as much as
 	// they differ.
 	RotateInterval time.Duration
@@ -42,6 +43,9 @@ type Options struct {
 	// was first presented, for requests that were under way; until then it is good in any case, because the
 	// response with the new one may have been lost. Up to a second more, since times in records are whole seconds. At
 	// least a second. If zero, 10 seconds.
+	//
+	// For as long after a login or a rotation by hand, a request with the token before it, which is worth nothing any
+	// more, makes no new session: ErrConflict.
 	RotateGrace time.Duration
 
 	// MaxSessions is how many sessions an owner may have at a time, see Session.Login. If zero, any number. A login

@@ -168,6 +168,12 @@ func (o *Options) heldTooLong(now time.Time, m meta) bool {
 	return m.rotated.until(now) > max(o.RotateGrace/2, time.Second)
 }
 
+// justReplaced reports whether a login or a rotation has replaced a token so lately that requests which the client has
+// sent with it may still be under way.
+func (o *Options) justReplaced(now time.Time, m meta) bool {
+	return !o.graceOver(now, max(m.authenticated, m.rotated))
+}
+
 // firstSight reports whether the token after a timed rotation is presented for the first time.
 func (m *meta) firstSight() bool { return m.previous && !m.byPrevious && m.seen == 0 }
 

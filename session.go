@@ -42,6 +42,7 @@ type state struct {
 	tooLarge bool // Commit, called last of all, has told that what has gathered is too large
 
 	presented bool         // the request came with a cookie
+	behind    bool         // whose token a login or a rotation has just replaced
 	cookie    cookieChange // what the client is to be told
 	left      string       // the session that a login of this request has linked, and then did not get
 	fields    map[string]string
@@ -316,7 +317,8 @@ func (s *Session) AuthenticatedAt() time.Time {
 // Login makes the session owner's with the next commit: a new token is given out and the old one dies at once,
 // so that nobody who knew or planted it before the login (session fixation) has the session after it. What the
 // session holds is kept, a cart that was filled before the login for example. Requests that began before the login
-// cannot write after it: they fail with ErrConflict. The absolute timeout starts over, and the session is remembered
+// cannot write after it: they fail with ErrConflict. For Options.RotateGrace, so do those that still come with the old
+// token, unless they log in, too. The absolute timeout starts over, and the session is remembered
 // only if Remember is called too. owner is any text that names the user for good, an account's number for example; it
 // must not be empty.
 //
@@ -409,7 +411,7 @@ func (s *Session) Label() string {
 }
 
 // Rotate replaces the token with the next commit. The old one dies at once, and so do the changes of requests
-// that began before: they fail with ErrConflict. Call it where the session's privileges change without a
+// that began before: they fail with ErrConflict, as with Login. Call it where the session's privileges change without a
 // login; it leaves no grace, unlike the timer of Options.RotateInterval. A session that is not stored has no token
 // to replace, and gets one when it is.
 func (s *Session) Rotate() {
