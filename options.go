@@ -31,12 +31,12 @@ type Options struct {
 
 	// RotateInterval is the age at which a token is replaced by a new one, with the next response, so that a stolen one
 	// soon shows: if the replaced token is presented later than RotateGrace after its successor was, somebody has a
-	// copy of it, and the session ends. Only the last replaced token counts so: an older one is just refused, with
-	// an EventMismatch. Do not present a token for longer than a request, as from a WebSocket:
-	// see Session.Alive. Outside of Handler, Commit replaces tokens, and it or a call by token notes, in one more
-	// round trip, that the successor was presented: call Commit after each Manager.Load. At least RotateGrace. If zero, tokens are replaced by Login and Rotate alone. The clocks of
-	// the servers that share the store must agree much better than within RotateGrace, which is shorter by as much as
-	// they differ.
+	// copy of it, and the session ends. Only the last replaced token counts so: an older one is just refused, with an
+	// EventMismatch. Do not present a token for longer than a request, as from a WebSocket: see Session.Alive. Outside
+	// of Handler, Commit replaces tokens, and it or a call by token notes, in one more round trip, that the successor
+	// was presented: call Commit after each Manager.Load. At least RotateGrace. If zero, tokens are replaced by Login
+	// and Rotate alone. The clocks of the servers that share the store must agree much better than within RotateGrace,
+	// which is shorter by as much as they differ.
 	RotateInterval time.Duration
 
 	// RotateGrace is for how long a token that a timed rotation has replaced is still good after its successor

@@ -314,13 +314,12 @@ func (s *Session) AuthenticatedAt() time.Time {
 	return s.authenticated.time()
 }
 
-// Login makes the session owner's with the next commit: a new token is given out and the old one dies at once,
-// so that nobody who knew or planted it before the login (session fixation) has the session after it. What the
-// session holds is kept, a cart that was filled before the login for example. Requests that began before the login
-// cannot write after it: they fail with ErrConflict. For Options.RotateGrace, so do those that still come with the old
-// token, unless they log in, too. The absolute timeout starts over, and the session is remembered
-// only if Remember is called too. owner is any text that names the user for good, an account's number for example; it
-// must not be empty.
+// Login makes the session owner's with the next commit: a new token is given out and the old one dies at once, so that
+// nobody who knew or planted it before the login (session fixation) has the session after it. What the session holds is
+// kept, a cart that was filled before the login for example. Requests that began before the login cannot write after
+// it: they fail with ErrConflict. For Options.RotateGrace, so do those that still come with the old token, unless they
+// log in, too. The absolute timeout starts over, and the session is remembered only if Remember is called too. owner is
+// any text that names the user for good, an account's number for example; it must not be empty.
 //
 // If the session is another owner's, nothing of it is kept: its fields are gone at once, and the commit ends it and
 // makes a new session that holds only what this request has set.
