@@ -127,6 +127,9 @@ func (m *Manager) End(ctx context.Context, token Token) error {
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
 	s, err := m.apply(ctx, "end", token, backend.Patch{Remove: true})
+	if errors.Is(err, ErrNotReplicated) {
+		m.emit(ctx, Event{Kind: EventDestroyed, ID: token.ID()})
+	}
 	if err != nil {
 		return err
 	}

@@ -122,6 +122,7 @@ func (s *Session) privilege(c *change) {
 	if s.login || s.remember {
 		if s.remember {
 			p.Set[fieldRemembered] = "1"
+			p.Load = true // landed looks whether the token is still the session's
 		} else {
 			p.Delete = append(p.Delete, fieldRemembered)
 		}
@@ -163,19 +164,14 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 		s.put(name, v)
 		sum = n
 	}
-	if g := s.guard; g != nil && g.remove {
-		delete(s.fields, g.name)
-	} else if g != nil {
-		s.put(g.name, g.value)
-	}
 	if c.patch.TTL > 0 {
 		s.ttl = c.patch.TTL
 	}
-	if c.touch || c.timed || c.token != "" { // else only what Set and Delete have done to s.fields was written
-		maps.Copy(s.fields, c.patch.Set)
-		for _, name := range c.patch.Delete {
-			delete(s.fields, name)
-		}
+	maps.Copy(s.fields, c.patch.Set)
+	for _, name := range c.patch.Delete {
+		delete(s.fields, name)
+	}
+	if c.touch || c.timed || c.token != "" {
 		byPrevious := s.byPrevious && c.token == ""
 		s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl})
 		s.byPrevious = byPrevious
@@ -183,7 +179,7 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 	if c.token != "" {
 		s.token, s.cookie, s.timed = c.token, setCookie, c.timed
 	}
-	if s.remember && !s.byPrevious && s.cookie == keepCookie {
+	if s.remember && s.cookie == keepCookie && hashToken(s.token).matches(rec.Fields[fieldToken]) {
 		s.cookie = setCookie // it is to be kept for longer
 	}
 	s.announce(ctx, c)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 //
 // ErrNotFound says that the session has ended meanwhile, ErrConflict that a login or rotation was faster: nothing was
 // stored, and what has ended never comes back. ErrTooLarge leaves the changes as they are, for the handler to take some
-// back; if it does not, they are dropped at its end. ErrCommitted says that the response has begun, and what could not
+// back; if it changes nothing more, they are dropped at its end. ErrCommitted says that the response has begun, and what could not
 // be stored before is not stored any more. Any other error of the store leaves the outcome unknown; the changes are
 // kept for another Commit. A touch alone that fails is an event and no error: the session was read, and that holds.
 //
@@ -39,7 +40,6 @@ func (s *Session) Commit(ctx context.Context) error {
 
 // commit stores what is pending, and delta added to the named counter unless that is empty.
 func (s *Session) commit(ctx context.Context, counter string, delta int64) (int64, error) {
-	s.tooLarge = false
 	if s.err != nil {
 		return 0, wrap("commit", s.id(), s.err)
 	}
@@ -48,6 +48,7 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 			return 0, wrap("commit", s.id(), err)
 		}
 	}
+	s.tooLarge = false
 	if s.login || s.rotate { // several calls, in one time
 		var cancel context.CancelFunc
 		ctx, cancel = s.m.storeContext(ctx)
@@ -99,22 +100,11 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if err != nil && !errors.Is(err, ErrNotReplicated) {
 		return 0, err
 	}
-	return n, s.confirmed(ctx, l, p, err)
-}
-
-// confirmed is confirm after a write that may have been made without reaching enough replicas, which err then says.
-func (s *Session) confirmed(ctx context.Context, l link, p pending, err error) error {
-	if failed := s.confirm(ctx, l, p); failed != nil {
-		return failed
-	}
-	return err
+	return n, cmp.Or(s.confirm(ctx, l, p), err, l.weak)
 }
 
 // refreshForPrivilege reads past a local cache before a login or a rotation by hand.
 func (s *Session) refreshForPrivilege(ctx context.Context) error {
-	if !s.cached {
-		return nil
-	}
 	if err := s.refresh(ctx); err != nil {
 		return s.notLanded(ctx, true, err)
 	}
@@ -143,7 +133,7 @@ func (s *Session) write(ctx context.Context, c change) (int64, error) {
 		rec, err = s.m.b.Apply(ctx, s.id(), c.patch)
 	}
 	if err != nil && c.token != "" && !c.timed && !refused(err) {
-		if now, ok := s.wrote(ctx, s.id(), c.token); ok {
+		if now, ok := s.wrote(ctx, c.token); ok {
 			n, failed := s.landed(ctx, c, now)
 			if failed == nil && errors.Is(err, ErrNotReplicated) {
 				failed = s.m.storeFailed(ctx, "commit", s.id(), err)
@@ -160,8 +150,8 @@ func (s *Session) write(ctx context.Context, c change) (int64, error) {
 
 // wrote reports whether a write that gives out a token, and whose outcome is unknown, was done, and returns the record
 // then: nobody else has the token. The client would be left without it, or with one that is dead.
-func (s *Session) wrote(ctx context.Context, id, token string) (backend.Record, bool) {
-	rec, err := s.m.fresh.Load(ctx, id)
+func (s *Session) wrote(ctx context.Context, token string) (backend.Record, bool) {
+	rec, err := s.m.fresh.Load(ctx, token[:idLen])
 	return rec, err == nil && hashToken(token).matches(rec.Fields[fieldToken])
 }
 
@@ -178,6 +168,9 @@ func (s *Session) notLanded(ctx context.Context, asked bool, err error) error {
 		}
 	case errors.Is(err, ErrConflict):
 		s.pending = pending{} // refused for good: committing it again would only fail again
+		if s.cookie == setCookie {
+			s.cookie = keepCookie // that token is dead
+		}
 		if !asked {
 			return nil
 		}
@@ -258,12 +251,14 @@ func (s *Session) restart(p pending) {
 // replace ends the session, which is another owner's, and stores a new one for the owner who logs in.
 func (s *Session) replace(ctx context.Context, counter string, delta int64) error {
 	p, fields, ttl := s.pending, s.fields, s.ttl
-	if err := s.destroy(ctx); err != nil {
+	err := s.destroy(ctx)
+	if err != nil && !errors.Is(err, ErrNotReplicated) {
 		return err
 	}
+	s.cookie = clearCookie
 	s.pending, s.fields, s.ttl = p, fields, ttl
 	s.others = false
-	return s.startOver(ctx, counter, delta)
+	return cmp.Or(s.startOver(ctx, counter, delta), err)
 }
 
 // create stores a session that is not stored yet, if there is anything to store.
@@ -297,7 +292,7 @@ func (s *Session) create(ctx context.Context) error {
 		s.abandon(ctx, l)
 		return err
 	}
-	return s.confirmed(ctx, l, p, err)
+	return cmp.Or(s.confirm(ctx, l, p), err, l.weak)
 }
 
 // abandon takes back a login whose session was not stored, or may not have been: nobody has its token, and it is to
@@ -347,7 +342,7 @@ func (s *Session) insert(ctx context.Context, token string) error {
 		if refused(err) {
 			return err
 		}
-		if _, ok := s.wrote(ctx, token[:idLen], token); !ok {
+		if _, ok := s.wrote(ctx, token); !ok {
 			return err
 		}
 	}

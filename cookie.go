@@ -122,7 +122,7 @@ func (c *CookieOptions) base() *http.Cookie {
 // maxCookieAge is how long browsers keep a cookie at most (RFC 6265bis, section 5.5).
 const maxCookieAge = 400 * 24 * time.Hour
 
-// write adds a Set-Cookie with the token to h, and keeps caches from storing the response with it. The browser
+// write adds a Set-Cookie with the token to h, and keeps shared caches from storing the response with it. The browser
 // keeps the cookie for age, or until it is closed if age is zero.
 func (c *CookieOptions) write(h http.Header, token string, age time.Duration) {
 	cookie := c.base()

@@ -387,7 +387,7 @@ func (s *Session) cookieNow() cookie {
 }
 
 // WriteCookie adds to h what the client has to be told of s: a Set-Cookie with its token if it was created,
-// logged in or rotated, one that deletes the cookie if s has ended it. Call it after Commit, before the response
+// logged in, rotated or remembered, one that deletes the cookie if s has ended it. Call it after Commit, before the response
 // begins. Handler does it by itself. A response that depends on s also needs Vary: Cookie, which Handler adds.
 func (m *Manager) WriteCookie(h http.Header, s *Session) {
 	s.mu.Lock()
@@ -421,12 +421,11 @@ func (m *Manager) AddCookie(r *http.Request, s *Session) {
 	if !s.Exists() {
 		panic("session: AddCookie of a session that is not stored: call Commit before")
 	}
-	if before := r.Cookies(); len(before) > 0 {
-		r.Header.Del("Cookie")
-		for _, c := range before {
-			if c.Name != m.opts.Cookie.Name {
-				r.AddCookie(c)
-			}
+	before := r.Cookies()
+	r.Header.Del("Cookie") // what is malformed, too
+	for _, c := range before {
+		if c.Name != m.opts.Cookie.Name {
+			r.AddCookie(c)
 		}
 	}
 	r.AddCookie(&http.Cookie{Name: m.opts.Cookie.Name, Value: s.Token().Reveal()})

@@ -351,6 +351,40 @@ func TestCounterErrorNamesTheField(t *testing.T) {
 	}
 }
 
+// What Commit has told is told, whatever is stored by itself afterwards.
+func TestTooLargeAndThenStored(t *testing.T) {
+	for name, then := range map[string]func(r *http.Request, s *session.Session) error{
+		"nothing": func(*http.Request, *session.Session) error { return nil },
+		"Increment": func(r *http.Request, s *session.Session) error {
+			_, err := s.Increment(r.Context(), "n", 1)
+			return err
+		},
+		"Update": func(r *http.Request, s *session.Session) error {
+			_, err := s.Update(r.Context(), "u", func(string, bool) (string, error) { return "x", nil })
+			return err
+		},
+	} {
+		m := mustNew(t, memory.New(nil), quiet(session.Options{MaxBytes: 100}))
+		br := newBrowser(t, routes(m, map[string]serve{
+			"/small": func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { s.Set("n", "1") },
+			"/large": func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+				s.Set("big", strings.Repeat("x", 200))
+				if err := s.Commit(r.Context()); !errors.Is(err, session.ErrTooLarge) {
+					t.Errorf("Commit = %v, want ErrTooLarge", err)
+				}
+				if err := then(r, s); err != nil && !errors.Is(err, session.ErrTooLarge) {
+					t.Errorf("%s = %v", name, err)
+				}
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+			},
+		}))
+		br.get("/small")
+		if w := br.get("/large"); w.Code != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: status %d, want the handler's", name, w.Code)
+		}
+	}
+}
+
 // The cookie takes the place of one that is there, as in a browser, and is never one of no session.
 func TestAddCookieReplaces(t *testing.T) {
 	m := mustNew(t, memory.New(nil), nil)
@@ -362,6 +396,14 @@ func TestAddCookieReplaces(t *testing.T) {
 	token, ok := m.RequestToken(r)
 	if lang, err := r.Cookie("lang"); !ok || token.ID() != two.ID() || err != nil || lang.Value != "en, de" || len(r.Cookies()) != 2 {
 		t.Errorf("Cookie: %q", r.Header["Cookie"])
+	}
+	for _, malformed := range []string{`__Host-sid=a"b`, `__Host-sid="`, `__Host-sid`, `__Host-sid=x y`} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Cookie", malformed)
+		m.AddCookie(r, one)
+		if token, ok := m.RequestToken(r); !ok || token.ID() != one.ID() {
+			t.Errorf("Cookie: %q", r.Header["Cookie"])
+		}
 	}
 	defer func() {
 		if p := recover(); p == nil || !strings.Contains(fmt.Sprint(p), "Commit") {

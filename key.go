@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding"
 	"encoding/json"
@@ -78,13 +79,11 @@ func (k Key[T]) Delete(s *Session) { s.Delete(k.name) }
 func (k Key[T]) Take(ctx context.Context, s *Session) (T, error) {
 	var zero T
 	text, ok, err := s.Take(ctx, k.name)
-	if err != nil {
-		return zero, err
-	}
 	if !ok {
-		return zero, k.absent(s)
+		return zero, cmp.Or(err, k.absent(s))
 	}
-	return k.decode(s, text)
+	v, failed := k.decode(s, text)
+	return v, cmp.Or(failed, err)
 }
 
 // Update gives the field the value that change makes of the one that it has, as Session.Update does: of parallel

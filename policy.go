@@ -158,7 +158,8 @@ func (o *Options) renewalDue(now time.Time, m meta) bool {
 
 // graceOver reports whether RotateGrace has passed since then, which is in whole seconds: it was up to one later.
 func (o *Options) graceOver(now time.Time, since instant) bool {
-	return since.until(now)-time.Second >= o.RotateGrace
+	passed := since.until(now)
+	return passed > 0 && passed-time.Second >= o.RotateGrace // a time far ahead would overflow
 }
 
 // heldTooLong reports whether a token that the timer gave out, in a handler that then took its time, is to be kept from

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/faeeb396/session"
+	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/backend/memory"
 )
 
 // rotating returns a Manager whose tokens are replaced every five minutes, and a browser with a session.
@@ -376,6 +378,27 @@ func TestReuseLosesAgainstALogin(t *testing.T) {
 		old.wantRead("the thief", "", false)
 		if _, err := m.Load(t.Context(), s.Token()); err != nil {
 			t.Errorf("the session of the login = %v", err)
+		}
+	})
+}
+
+// A time far ahead, which only another program can have written, has not passed.
+func TestGraceOfATimeFarAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New(nil)
+		m, ctx := mustNew(t, store, quiet(session.Options{RotateInterval: time.Minute})), t.Context()
+		s := mustCreate(t, m, nil)
+		old := s.Token()
+		time.Sleep(time.Minute)
+		mustCommit(t, s)
+		for _, at := range []string{"2100-01-01T00:00:00Z", "9999-12-31T23:59:59Z"} {
+			p := backend.Patch{Set: map[string]string{"session_seen_at": at}}
+			if _, err := store.Apply(ctx, s.ID(), p); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Load(ctx, old); err != nil {
+				t.Errorf("presented at %s: %v", at, err)
+			}
 		}
 	})
 }

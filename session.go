@@ -39,7 +39,7 @@ type state struct {
 	timed   bool   // the token is one that the timer gave out, in this request
 	over    bool   // the handler has returned
 
-	tooLarge bool // Commit, called last of all, has told that what has gathered is too large
+	tooLarge bool // Commit has told that what has gathered is too large, and nothing was set since
 
 	presented bool         // the request came with a cookie
 	behind    bool         // whose token a login or a rotation has just replaced

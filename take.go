@@ -16,7 +16,7 @@ import (
 // The errors are those of Commit, ErrReserved, ErrCommitted once the response has begun, and that of ctx if it ends
 // between two tries, of which there are as many as fit into Options.StoreTimeout while other requests change the field.
 // If the outcome is unknown, it is not tried again: the value may be gone. A value that was set in s, by a commit whose
-// outcome is unknown, counts as set again. A handler answers the error itself, as that of Increment.
+// outcome is unknown, counts as set again. With ErrNotReplicated it returns the value, too. A handler answers the error itself, as that of Increment.
 func (s *Session) Take(ctx context.Context, name string) (value string, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,8 +35,8 @@ func (s *Session) Take(ctx context.Context, name string) (value string, ok bool,
 			return "", false, nil
 		}
 		err := s.take(ctx, name, value, t.begun())
-		if err == nil {
-			return value, true, nil
+		if err == nil || errors.Is(err, ErrNotReplicated) { // it was taken
+			return value, true, err
 		}
 		if !errors.Is(err, errOvertaken) {
 			return "", false, err
