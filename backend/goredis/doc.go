@@ -72,8 +72,8 @@
 // and +scan for Scan, which reads the names of all keys. Clients of a cluster also need +cluster|slots.
 // [Backend.Ping] names what is missing.
 //
-// A server that is out of memory, with the policy noeviction, refuses what needs memory, as an error; touching,
-// deleting and removing go on. Any other policy for evicting keys ends sessions before their time.
+// A server that is out of memory, with the policy noeviction, refuses what sets anything, as an error;
+// loading, deleting and removing go on. Any other policy for evicting keys ends sessions before their time.
 //
 // # Client
 //

@@ -51,10 +51,8 @@ func (l *large) change(p *backend.Patch, sums map[string]string) {
 func (l *large) set(name, value string) {
 	if old, ok := l.fields[name]; ok {
 		l.size -= textSize(name) + textSize(old)
-	} else {
-		name = strings.Clone(name)
 	}
-	l.fields[name] = strings.Clone(value)
+	l.fields[strings.Clone(name)] = strings.Clone(value) // a map takes the new name, too, for one that is there
 	l.size += textSize(name) + textSize(value)
 }
 

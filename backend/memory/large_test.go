@@ -3,6 +3,8 @@ package memory_test
 import (
 	"fmt"
 	"maps"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +185,29 @@ func TestApplyManyNames(t *testing.T) {
 			check(t, b, 1)
 		})
 	}
+}
+
+// What is kept of a record does not keep alive what the caller has cut names and values out of.
+func TestLargeRecordKeepsNoRequestAlive(t *testing.T) {
+	const requests, size = 64, 1 << 20
+	b := memory.New(nil)
+	fields := map[string]string{"pad": strings.Repeat("x", 4<<10)}
+	for i := range requests {
+		fields["field-"+strconv.Itoa(i)] = "0"
+	}
+	if err := b.Create(t.Context(), "x", backend.Record{Fields: fields, TTL: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	before := heap()
+	for i := range requests {
+		body := strings.Repeat("b", size) + "field-" + strconv.Itoa(i)
+		p := backend.Patch{Set: map[string]string{body[size:]: body[size:]}}
+		if _, err := b.Apply(t.Context(), "x", p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grew := heap() - before; grew > requests*size/8 {
+		t.Errorf("the backend keeps %d KiB of the requests alive", grew/1024)
+	}
+	runtime.KeepAlive(b)
 }

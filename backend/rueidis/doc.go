@@ -72,8 +72,8 @@
 // is set; on a cluster +cluster|slots (from Redis or Valkey 8 on, +cluster|shards too), and +cluster|myid for Scan; with
 // Sentinel +role. [Backend.Ping] names what is missing for the backend.
 //
-// A server that is out of memory, with the policy noeviction, refuses what needs memory, as an error; touching,
-// deleting and removing go on. Any other policy for evicting keys ends sessions before their time.
+// A server that is out of memory, with the policy noeviction, refuses what sets anything, as an error;
+// loading, deleting and removing go on. Any other policy for evicting keys ends sessions before their time.
 //
 // # Client
 //

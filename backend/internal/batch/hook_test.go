@@ -46,6 +46,16 @@ func TestGoexitLosesOnlyItsOwnGroup(t *testing.T) {
 		if _, err := q.Do(t.Context(), call{n: 1}); err != nil {
 			t.Errorf("the next Do = %v", err)
 		}
+		// All lanes are there again.
+		hold = make(chan struct{})
+		for range lanes {
+			go q.Do(t.Context(), call{})
+		}
+		synctest.Wait()
+		if n := q.Waiting(); n > 0 {
+			t.Errorf("%d calls wait: lanes were lost", n)
+		}
+		close(hold)
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 // and else one that says what was tried, op, and wraps err. Reply is the server's error reply in err's chain, or nil:
 // a hook of the client may have put text of its own around it.
 //
-// No text holds arguments of a command. Where ctx has ended, the error wraps its error, too.
+// No text holds arguments of a command. Where ctx has ended and there is no reply, the error wraps ctx's, too.
 func Fail(ctx context.Context, op string, err, reply error) error {
 	if reply != nil {
 		if refusal := refusal(op, err, reply); refusal != nil {

@@ -260,7 +260,10 @@ func bigRecord(t *testing.T, s *Store, n int) {
 	if diff := cmp.Diff(backend.Record{Fields: sums}, got); err != nil || diff != "" {
 		t.Fatalf("Apply to add: %v, mismatch (-want +got):\n%.2000s", err, diff)
 	}
-	// The last of many is looked at, too.
+	// The last of many is looked at, too, also where it is the only one in its piece.
+	if _, err := s.Apply(t.Context(), id, backend.Patch{Has: names}); err != nil {
+		t.Errorf("Apply with Has alone = %v", err)
+	}
 	wrong := maps.Clone(values)
 	wrong[names[n-1]] = "other"
 	for name, p := range map[string]backend.Patch{
