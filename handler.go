@@ -24,17 +24,25 @@ type ctxKey struct{ m *Manager }
 // Options.ErrorHandler answers, and nothing of next's response is sent, nor any header that it has set: what such an
 // answer needs too, for CORS or with the request's ID, is to be set outside.
 //
-// If next panics, what has not been stored is dropped and the panic goes on: put a handler that recovers outside this
-// one, because one inside, as that of a router that this one is wrapped around, would have the changes of a failed
-// request stored. So would one that writes in a deferred call, as many that compress do. Nothing more is stored of the Session then, whatever it shows. A Destroy, and an Increment, are done
-// at once and stay done: the client is told of a token that they have stored. A Handler of the same Manager inside
-// another does nothing.
+// If next panics, what has not been stored is dropped and the panic goes on. Nothing more is stored of the Session then,
+// whatever it shows. A Destroy, and an Increment, are done at once and stay done: the client is told of a token that they
+// have stored. A Handler of the same Manager inside another does nothing.
 //
-// [http.MaxBytesHandler] belongs outside: inside, it cannot have the connection closed after its 413. Put
-// [http.TimeoutHandler] neither inside nor outside: inside, its 503 commits what next has done so far; outside,
-// next goes on after it, and a Login or Rotate then leaves the client with a token that is dead. Give the request's
-// context a deadline instead; what is stored goes on for up to Options.StoreTimeout all the same. Whoever takes the connection over with Hijack sends the cookie by himself: after Commit,
-// have [Manager.WriteCookie] write it into the header of the answer, of a WebSocket's upgrade for example.
+// The response writer that next gets can do what the one outside can: Flush, Hijack, ReadFrom, deadlines and full
+// duplex, also by [http.ResponseController], but not Push. Whoever takes the connection over with Hijack sends the cookie
+// by himself: after Commit, have [Manager.WriteCookie] write it into the header of the answer, of a WebSocket's upgrade
+// for example.
+//
+// These belong outside:
+//
+//   - What recovers: inside, as in a router that this one is wrapped around, it would have the changes of a failed
+//     request stored.
+//   - What writes in a deferred call, as many that compress do: it would, too.
+//   - [http.MaxBytesHandler]: inside, it cannot have the connection closed after its 413.
+//
+// [http.TimeoutHandler] belongs nowhere: inside, its 503 commits what next has done so far; outside, next goes on after
+// it, and a Login or Rotate then leaves the client with a token that is dead. Give the request's context a deadline
+// instead; what is stored goes on for up to Options.StoreTimeout all the same.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(next, w, r) })
 }
