@@ -191,6 +191,20 @@ func failingPatches() []failingPatch {
 	}
 }
 
+// refusedPatches returns patches that would change no field of a record with a=1, each with a condition that does not
+// hold.
+func refusedPatches() []failingPatch {
+	wrong, none := fields{"a": "2"}, []string{"none"}
+	return []failingPatch{
+		{backend.Patch{If: wrong}, backend.ErrConflict},
+		{backend.Patch{If: wrong, Load: true}, backend.ErrConflict},
+		{backend.Patch{If: wrong, Remove: true}, backend.ErrConflict},
+		{backend.Patch{Has: none}, backend.ErrConflict},
+		{backend.Patch{Has: none, Load: true}, backend.ErrConflict},
+		{backend.Patch{Has: none, Remove: true, Load: true}, backend.ErrConflict},
+	}
+}
+
 var conditionCases = []testCase{
 	{
 		name: "IfHoldsValue",

@@ -2,10 +2,7 @@ package conformance
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/faeeb396/session/backend"
@@ -119,36 +116,60 @@ var cacheCases = []testCase{
 		run: func(t *trial) {
 			fresh := t.fresh(t.cacher())
 			for _, writer := range []client{t.client, fresh} {
-				id := t.made(fields{"v": "0"})
-				t.stepf("one goroutine counts v up with %sApply, and it and 3 others load what it has written", writer.name)
-				var written atomic.Int64
-				t.parallel(4, func(i int, _ client) error { // all of them of one process
-					for n := int64(1); n <= 40; n++ {
-						if i == 0 {
-							time.Sleep(300 * time.Microsecond) // the others have begun
-							p := backend.Patch{Set: fields{"v": strconv.FormatInt(n, 10)}}
-							if _, err := writer.tryApply(id, p); err != nil {
-								return err
-							}
-							written.Store(n)
-						}
-						least := written.Load()
-						rec, err := t.tryLoad(id)
-						if err != nil {
-							return err
-						}
-						if v, err := strconv.ParseInt(rec.Fields["v"], 10, 64); err != nil || v < least {
-							return fmt.Errorf("Load returned %s after this process had written v=%d", showRecord(rec), least)
-						}
-						if i > 0 {
-							time.Sleep(200 * time.Microsecond)
-						}
-					}
-					return nil
+				seesAcked(t, writer, 4, func(_ int, _ client, id string) (backend.Record, error) {
+					return t.tryLoad(id) // all of them are of one process
 				})
 			}
 		},
 	},
+	{
+		name: "CacheHits",
+		rule: ruleLoad,
+		run: func(t *trial) {
+			for _, all := range append(fewAndMany(fields{"a": "1", "empty": "", "\xff": "\x00"}), nil) {
+				for _, ttl := range []time.Duration{hour, 2 * hour} {
+					want := backend.Record{Fields: all, TTL: ttl}
+					id := t.cached(want)
+					t.wantLoad(id, want)
+					t.wantLoad(id, want)
+				}
+			}
+		},
+	},
+	{
+		name: "CacheHitsOwnMaps",
+		rule: ruleOwnership,
+		run: func(t *trial) {
+			for _, all := range fewAndMany(fields{"a": "1", "b": "2"}) {
+				id := t.cached(record(all))
+				for range 3 {
+					scribble(t, t.load(id).Fields)
+					t.wantFields(id, all)
+				}
+			}
+		},
+	},
+	{
+		name: "CacheHitsContextEnded",
+		rule: ruleContext,
+		run: func(t *trial) {
+			id := t.cached(record(fields{"a": "1"}))
+			for _, ended := range t.endedContexts() {
+				t.stepf("with a context that has ended: %v", ended.Err())
+				t.with(ended).loadFails(id, ended.Err())
+			}
+			t.wantFields(id, fields{"a": "1"})
+		},
+	},
+}
+
+// cached returns the ID of a new record that is in the cache, if there is one. A backend may cache nothing that it has
+// written itself, so another client creates it where there is one.
+func (tr *trial) cached(rec backend.Record) string {
+	id := tr.id()
+	tr.other(tr.fresh(tr.cacher())).create(id, clone(rec))
+	tr.wantLoad(id, rec)
+	return id
 }
 
 // cacher returns the target's Cacher, or skips the case.

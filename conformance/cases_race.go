@@ -3,8 +3,10 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/faeeb396/session/backend"
 )
@@ -268,6 +270,75 @@ var raceCases = []testCase{
 			}
 		},
 	},
+	{
+		name: "RaceLoadSeesAcked",
+		rule: ruleAcked,
+		run: func(t *trial) {
+			for _, writer := range t.clients() {
+				seesAcked(t, writer, 6, func(i int, c client, id string) (backend.Record, error) {
+					return loadEither(c, id, i%3 < 2, backend.Patch{Load: true})
+				})
+			}
+		},
+	},
+	{
+		name: "RaceLoadsOwnMaps",
+		rule: ruleOwnership,
+		run: func(t *trial) {
+			all := fields{"a": "1", "b": "2"}
+			for range 20 {
+				id := t.made(all)
+				t.stepf("16 goroutines load %s; then the caller changes what each was given", showID(id))
+				var got [16]backend.Record
+				t.parallel(len(got), func(i int, c client) (err error) {
+					got[i], err = loadEither(c, id, i%4 > 0, backend.Patch{Load: true})
+					return err
+				})
+				for _, rec := range got {
+					t.same("one of them", rec, record(all))
+				}
+				for i, rec := range got {
+					clear(rec.Fields)
+					rec.Fields["by"] = itoa(i)
+				}
+				for i, rec := range got {
+					if !maps.Equal(rec.Fields, fields{"by": itoa(i)}) {
+						t.failf("two calls at the same time returned one map")
+					}
+				}
+			}
+		},
+	},
+}
+
+// seesAcked checks that n goroutines see in a record, which look returns, all that one of them has written with writer.
+func seesAcked(t *trial, writer client, n int, look func(i int, c client, id string) (backend.Record, error)) {
+	id := t.made(fields{"v": "0"})
+	t.stepf("one goroutine counts v up with %sApply, and it and %d others look at what it has written", writer.name, n-1)
+	var acked atomic.Int64
+	t.parallel(n, func(i int, c client) error {
+		for v := int64(1); v <= 40; v++ {
+			if i == 0 {
+				time.Sleep(300 * time.Microsecond) // the others have begun
+				if _, err := writer.tryApply(id, backend.Patch{Set: fields{"v": strconv.FormatInt(v, 10)}}); err != nil {
+					return err
+				}
+				acked.Store(v)
+			}
+			least := acked.Load()
+			rec, err := look(i, c, id)
+			if err != nil {
+				return err
+			}
+			if seen, err := strconv.ParseInt(rec.Fields["v"], 10, 64); err != nil || seen < least {
+				return fmt.Errorf("saw %s after v=%d was acknowledged", showRecord(rec), least)
+			}
+			if i > 0 {
+				time.Sleep(200 * time.Microsecond)
+			}
+		}
+		return nil
+	})
 }
 
 // durable reports whether the patches of a goroutine are Durable: those of every client in half of its goroutines.

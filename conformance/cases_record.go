@@ -60,7 +60,7 @@ var createCases = []testCase{
 var loadCases = []testCase{
 	{
 		name: "LoadNotFound",
-		rule: "Load returns the record under id, or ErrNotFound.",
+		rule: ruleLoad,
 		run: func(t *trial) {
 			t.wantGone(t.id())
 			t.second.wantGone(t.id())
@@ -129,9 +129,10 @@ var bytesCases = []testCase{
 		name: "NamesSideBySide",
 		rule: ruleBytes,
 		run: func(t *trial) {
-			all := fields{} // a collation, a normal form or a trim takes one of these for another
+			all := fields{} // a collation, a normal form, a trim or a number takes one of these for another
 			for i, name := range []string{
 				"a", "a ", " a", "A", "a\x00", "\x00a", "a\n", "e", "\u00e9", "e\u0301", "\u00c9", "ss", "\u00df",
+				"7", "07", "+7", "7.0",
 			} {
 				all[name] = itoa(i)
 			}
@@ -144,6 +145,30 @@ var bytesCases = []testCase{
 				}
 			}
 			t.wantFields(id, fields{"a": "1"})
+		},
+	},
+	{
+		name: "NamesAreNoPaths",
+		rule: ruleBytes,
+		run: func(t *trial) {
+			all := fields{} // a document store may take some of these for a path, an operator or a pattern
+			for i, name := range []string{
+				"a", "a.b", "a.b.c", "a.", ".a", "a/b", "a:b", "a[0]", "$a", "$.a", "a*", "a%", "#", "@",
+			} {
+				all[name] = itoa(i)
+			}
+			id, names := t.made(all), sorted(all)
+			t.wantFields(id, all)
+			for _, name := range names {
+				t.apply(id, backend.Patch{Set: fields{name: "new"}})
+				all[name] = "new"
+				t.wantFields(id, all)
+			}
+			for _, name := range names {
+				t.apply(id, backend.Patch{Delete: []string{name}})
+				delete(all, name)
+				t.wantFields(id, all)
+			}
 		},
 	},
 	{
@@ -247,6 +272,23 @@ var bytesCases = []testCase{
 		},
 	},
 	{
+		name: "IDsAndNames",
+		rule: ruleIDs,
+		run: func(t *trial) {
+			for _, sep := range idEnds { // ID, sep and name are the same together
+				base, name := t.id(), "x"+sep+"f"
+				other := t.own(base + sep + "x")
+				t.create(base, record(fields{name: "1", "n": "1"}))
+				t.create(other, record(fields{"f": "2"}))
+				t.wantFields(base, fields{name: "1", "n": "1"})
+				t.apply(other, backend.Patch{Set: fields{"f": "3"}})
+				t.wantFields(base, fields{name: "1", "n": "1"})
+				t.apply(base, backend.Patch{Delete: []string{name}})
+				t.wantFields(other, fields{"f": "3"})
+			}
+		},
+	},
+	{
 		name: "IDsFromOneTo64Characters",
 		rule: "The caller guarantees that an ID is 1 to 64 characters of [A-Za-z0-9_.:-].",
 		run: func(t *trial) {
@@ -260,6 +302,9 @@ var bytesCases = []testCase{
 		},
 	},
 }
+
+// idEnds are what may stand between parts of an ID, or between an ID and a field's name.
+var idEnds = []string{"", ":", ".", "-", "_"}
 
 // roundTrip checks that fields come back as they were given, for many a string of bytes that place makes a
 // field of.

@@ -222,4 +222,26 @@ var removeCases = []testCase{
 			t.wantGone(id)
 		},
 	},
+	{
+		name: "RemoveLeavesNeighbours",
+		rule: ruleIDs,
+		run: func(t *trial) {
+			base := t.id()
+			ids := []string{base}
+			for _, end := range idEnds {
+				ids = append(ids, t.own(base+end+"x"))
+			}
+			ids = append(ids, t.own(base+":"))
+			for _, id := range ids {
+				t.create(id, record(fields{"is": id}))
+			}
+			for i, id := range ids {
+				t.apply(id, backend.Patch{Remove: true})
+				t.wantGone(id)
+				for _, other := range ids[i+1:] {
+					t.wantFields(other, fields{"is": other})
+				}
+			}
+		},
+	},
 }

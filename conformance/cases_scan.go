@@ -38,6 +38,43 @@ var scanCases = []testCase{
 			}
 			t.wantScan(live, dead)
 			t.wantScan(live, dead)
+			if s, ok := backend.As[backend.Scanner](t.second.b); ok {
+				t.wantScanOf(noted{s, t, t.second.name}, live, dead)
+			}
+		},
+	},
+	{
+		name: "ScanNamesLarge",
+		rule: ruleScan,
+		run: func(t *trial) {
+			t.scanner()
+			all, _, _ := numbered(veryWide)
+			big := fields{"a": strings.Repeat("0123456789abcdef", 4<<10)}
+			t.wantScan(map[string]bool{t.made(all): true, t.made(big): true, t.made(nil): true}, nil)
+		},
+	},
+	{
+		name: "ScanPages",
+		rule: ruleScan,
+		run: func(t *trial) {
+			const n, routines = 1200, 50 // stores name 1000 at once
+			t.scanner()
+			live := map[string]bool{}
+			ids := make([]string, n)
+			for i := range ids {
+				ids[i] = t.id()
+				live[ids[i]] = true
+			}
+			t.stepf("%d goroutines create %d records", routines, n)
+			t.parallel(routines, func(i int, c client) error {
+				for k := i; k < n; k += routines {
+					if err := c.tryCreate(ids[k], record(nil)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			t.wantScan(live, nil)
 		},
 	},
 	{
@@ -284,23 +321,24 @@ var scanCases = []testCase{
 }
 
 // scanner returns the target's Scanner, or skips the case.
-func (tr *trial) scanner() backend.Scanner {
+func (tr *trial) scanner() noted {
 	s, ok := backend.As[backend.Scanner](tr.target.Backend)
 	if !ok {
 		tr.skip("the backend is no backend.Scanner")
 	}
-	return noted{s, tr}
+	return noted{s, tr, ""}
 }
 
 // noted is a Scanner whose scans are noted as calls under way.
 type noted struct {
 	backend.Scanner
-	tr *trial
+	tr   *trial
+	name string // goes before the name of the method in the steps
 }
 
 func (n noted) Scan(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		defer n.tr.calling(func() string { return "Scan()" })()
+		defer n.tr.calling(func() string { return n.name + "Scan()" })()
 		n.Scanner.Scan(ctx)(yield)
 	}
 }
@@ -310,7 +348,11 @@ const maxScan = 1 << 18
 
 // scan returns all that one scan yields. It tells so to each, unless that is nil or not ready.
 func (tr *trial) scan(ctx context.Context, each chan<- struct{}) (map[string]bool, error) {
-	s := tr.scanner()
+	return scanOf(ctx, tr.scanner(), each)
+}
+
+// scanOf is scan for another Scanner.
+func scanOf(ctx context.Context, s backend.Scanner, each chan<- struct{}) (map[string]bool, error) {
 	seen := map[string]bool{}
 	var last error
 	n := 0
@@ -335,8 +377,13 @@ func (tr *trial) scan(ctx context.Context, each chan<- struct{}) (map[string]boo
 
 // wantScan expects a scan to yield all of live and none of dead. It may yield others too.
 func (tr *trial) wantScan(live, dead map[string]bool) {
-	seen, err := tr.scan(tr.ctx, nil)
-	tr.stepf("Scan() = %d IDs, %s", len(seen), showError(err))
+	tr.wantScanOf(tr.scanner(), live, dead)
+}
+
+// wantScanOf is wantScan for another Scanner.
+func (tr *trial) wantScanOf(s noted, live, dead map[string]bool) {
+	seen, err := scanOf(tr.ctx, s, nil)
+	tr.stepf("%sScan() = %d IDs, %s", s.name, len(seen), showError(err))
 	if err != nil {
 		tr.failf("Scan failed: %v", err)
 	}
@@ -350,9 +397,12 @@ func (tr *trial) wantScan(live, dead map[string]bool) {
 			tr.failf("Scan yielded %s, which is gone", showID(id))
 		}
 	}
-	for id := range live {
-		for other := range seen { // that of another case does not hold an ID of this one
-			if _, ok := live[other]; !ok && len(id) > 8 && strings.Contains(other, id) {
+	for other := range seen {
+		if _, ok := live[other]; ok {
+			continue
+		}
+		for id := range live { // that of another case does not hold an ID of this one
+			if len(id) > 8 && strings.Contains(other, id) {
 				tr.failf("Scan yielded %q, which is no record's ID", other)
 			}
 		}

@@ -22,6 +22,20 @@ func (tr *trial) living(seconds int, f fields) string {
 	return id
 }
 
+// allLiving is living for n records, created at the same time: one after the other, the first would be the older the
+// longer a call takes.
+func (tr *trial) allLiving(n, seconds int, f fields) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = tr.id()
+		tr.stepf("with the others: %s", callCreate(ids[i], backend.Record{Fields: f, TTL: tr.ttl(seconds)}))
+	}
+	tr.parallel(n, func(i int, _ client) error {
+		return tr.tryCreate(ids[i], clone(backend.Record{Fields: f, TTL: tr.ttl(seconds)}))
+	})
+	return ids
+}
+
 // wantAlive expects Load to return a record with this time to live.
 func (c client) wantAlive(id string, seconds int, f fields) {
 	c.wantLoad(id, backend.Record{Fields: f, TTL: c.tr.ttl(seconds)})
@@ -204,6 +218,7 @@ var ttlCases = []testCase{
 			leavesTTL(t, fields{"a": "1", "n": "1"}, []backend.Patch{
 				{}, {Load: true}, {If: fields{"a": "1"}}, {Has: []string{"a"}}, {Set: fields{"a": "1"}}, {Set: fields{"a": "1"}, Load: true},
 				{Delete: []string{"none"}}, {Add: map[string]int64{"n": 0}}, {Set: fields{"a": "1"}, Durable: true},
+				{If: fields{"a": "1"}, Has: []string{"a", "n"}, Load: true},
 			})
 		},
 	},
@@ -212,7 +227,7 @@ var ttlCases = []testCase{
 		rule:  ruleChecks,
 		waits: true,
 		run: func(t *trial) {
-			keepsTTL(t, fields{"a": "1", "b": "2", "n": "5", "text": "one"}, failingPatches())
+			keepsTTL(t, fields{"a": "1", "b": "2", "n": "5", "text": "one"}, append(failingPatches(), refusedPatches()...))
 		},
 	},
 	{
@@ -283,6 +298,20 @@ var ttlCases = []testCase{
 		},
 	},
 	{
+		name:  "TouchAtOnce",
+		rule:  ruleTouch,
+		waits: true,
+		run: func(t *trial) {
+			id := t.expiring(3)
+			t.wait(0.9) // less than a third, and than a second
+			t.apply(id, backend.Patch{Touch: true})
+			t.wait(2.5)
+			t.wantAlive(id, 3, fields{"a": "1", "n": "1"})
+			t.wait(1)
+			t.wantGone(id)
+		},
+	},
+	{
 		name:  "TouchUsesStoredTTL",
 		rule:  ruleTouch,
 		waits: true,
@@ -338,6 +367,25 @@ var ttlCases = []testCase{
 		},
 	},
 	{
+		name:  "TouchLongTTLAgain",
+		rule:  ruleTouch,
+		waits: true,
+		run: func(t *trial) {
+			if !t.leaps {
+				t.skip("days do not pass at once")
+			}
+			const day = 24 * time.Hour
+			id := t.id()
+			t.create(id, backend.Record{TTL: 30 * day})
+			t.leap(day)
+			t.apply(id, backend.Patch{Touch: true})
+			t.leap(29*day + day/2)
+			t.wantLoad(id, backend.Record{TTL: 30 * day})
+			t.leap(day)
+			t.wantGone(id)
+		},
+	},
+	{
 		name:  "LongTTL",
 		rule:  ruleTTL,
 		waits: true,
@@ -387,10 +435,7 @@ func after(before fields, p backend.Patch) fields {
 // extends checks that each of patches, applied to a record with these fields that lives for 2, makes it live for ttl from
 // then.
 func extends(t *trial, ttl int, before fields, patches []backend.Patch) {
-	var ids []string
-	for range patches {
-		ids = append(ids, t.living(2, before))
-	}
+	ids := t.allLiving(len(patches), 2, before)
 	t.wait(1.2)
 	for i, p := range patches {
 		t.apply(ids[i], p)
@@ -407,10 +452,7 @@ func extends(t *trial, ttl int, before fields, patches []backend.Patch) {
 
 // leavesTTL checks that patches, each applied to records with these fields, leave their remaining time to live alone.
 func leavesTTL(t *trial, before fields, patches []backend.Patch) {
-	var short, long []string
-	for range patches {
-		short, long = append(short, t.living(2, before)), append(long, t.living(3, before))
-	}
+	short, long := t.allLiving(len(patches), 2, before), t.allLiving(len(patches), 3, before)
 	t.wait(1.2)
 	for i, p := range patches {
 		t.apply(short[i], p)
@@ -432,8 +474,10 @@ func keepsTTL(t *trial, before fields, patches []failingPatch) {
 	short, long := t.living(2, before), t.living(4, before)
 	t.wait(1.2)
 	for _, p := range patches {
-		p.Patch.Touch = true
 		t.applyFails(short, p.Patch, p.err)
+		if !p.Touch {
+			continue // it is to change nothing, or to remove
+		}
 		p.Patch.TTL = hour
 		t.applyFails(short, p.Patch, p.err)
 		p.Patch.TTL = t.ttl(1)

@@ -152,9 +152,12 @@ var wideCases = []testCase{
 			adds["text"] = 1
 			before := with(wideFields(), fields{"text": "one"})
 			keepsTTL(t, before, []failingPatch{
-				{backend.Patch{If: with(all, fields{names[wide-1]: "another"}), Set: all}, backend.ErrConflict},
-				{backend.Patch{Has: append(slices.Clip(names), "none"), Set: all, Delete: []string{"a"}}, backend.ErrConflict},
-				{backend.Patch{If: all, Has: names, Add: adds, Set: fields{"a": "2"}}, backend.ErrCounter},
+				{backend.Patch{If: with(all, fields{names[wide-1]: "another"}), Set: all, Touch: true}, backend.ErrConflict},
+				{
+					backend.Patch{Has: append(slices.Clip(names), "none"), Set: all, Delete: []string{"a"}, Touch: true},
+					backend.ErrConflict,
+				},
+				{backend.Patch{If: all, Has: names, Add: adds, Set: fields{"a": "2"}, Touch: true}, backend.ErrCounter},
 			})
 		},
 	},

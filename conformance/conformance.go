@@ -40,8 +40,8 @@
 //
 //   - On a real server, leave [Target.Advance] nil. The suite waits; the cases that do run beside each other,
 //     after all others, and take about four seconds together, with times to live of 1 to 4 seconds. One that
-//     failed because a busy machine let too much time pass is run again with twice the time, up to three times,
-//     before it counts.
+//     failed because a busy machine let too much time pass is run again with twice the time, up to three times.
+//     If too much passes each time, it fails and says that it could not be judged.
 //   - On a server or fake whose time the test moves, set Advance, to FastForward of miniredis for example.
 //     Such cases run one after the other, since they may share that server, and wait for nothing. The clocks of
 //     Managers move with it.
@@ -75,7 +75,8 @@
 // What is not checked: what a backend does when its server fails, replies late or loses a reply, or when a context ends
 // during a call, and whether a durable change outlives a failover, since that takes the server's own tools. A backend
 // with a local cache that may be behind, as its documentation then says, passes with the cache off. With it on, the
-// cases named Fresh and Cache are for it; give them a Second, whose writes the cache does not know of. FreshKeepsTheRules
+// cases named Fresh and Cache are for it; give them a Second, whose writes the cache does not know of, and whose records
+// those named CacheHits load more than once. FreshKeepsTheRules
 // and FreshCounts run other cases with what Fresh returns, and their steps name these.
 package conformance
 
@@ -109,6 +110,9 @@ type Target struct {
 // time that a case is repeated, never twice at the same time. newTarget may share a server between targets,
 // skip or fail the test, and register with t.Cleanup what is to be closed. It must not call t.Parallel, nor may what it
 // calls: the suite decides which cases run at the same time.
+//
+// Run can judge backends whose calls take up to about 100 milliseconds each. Where they take longer, cases about time
+// fail that could not be judged, and say so.
 func Run(t *testing.T, newTarget func(t *testing.T) Target) {
 	t.Helper()
 	s := suite{newTarget: newTarget, stall: stallLimit}
@@ -118,6 +122,9 @@ func Run(t *testing.T, newTarget func(t *testing.T) Target) {
 // RunSynctest is [Run] for a backend that lives in the process: it runs every case in a bubble of
 // testing/synctest of its own, and calls newTarget inside it, with the bubble's t. All goroutines that the
 // backend starts must have ended when the cleanups registered with that t have run.
+//
+// Calls must take next to no time by the bubble's clock, a few milliseconds at most: where they sleep for longer, a case
+// may find a right backend wrong. Use Run for these.
 func RunSynctest(t *testing.T, newTarget func(t *testing.T) Target) {
 	t.Helper()
 	s := suite{newTarget: newTarget, stall: stallLimit, bubble: true}

@@ -81,7 +81,7 @@ func Judge(t *testing.T, newTarget func(*testing.T) Target, f func(try int) (los
 		}
 	}}
 	v, _ := s.settle(t, tc)
-	o.Failure = v.failure
+	o.Failure, o.Report = v.failure, report(t.Name(), tc, v)
 	return o
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/conformance"
@@ -90,6 +92,77 @@ var bytesMutants = []mutant{
 		kills:  []string{"NamesSideBySide"},
 		target: foldingTogether,
 	},
+	{name: "a name that is a number is kept as one", kills: []string{"NamesSideBySide"}, target: rewriting(number, nil, nil)},
+	{name: "ID and name are one key, with a colon between", kills: []string{"IDsAndNames"}, target: joining(":")},
+	{name: "ID and name are one key, with nothing between", kills: []string{"IDsAndNames"}, target: joining("")},
+	{
+		name:  "setting a field takes away those below its path",
+		kills: []string{"NamesAreNoPaths"},
+		target: applied(func(_ *complete, p backend.Patch, e *entry) {
+			for name := range p.Set {
+				if !isWide(p) { // it would take its time
+					maps.DeleteFunc(e.Fields, func(n, _ string) bool { return strings.HasPrefix(n, name+".") })
+				}
+			}
+		}),
+	},
+	{
+		name:  "Remove deletes what is below its ID too",
+		kills: []string{"RemoveLeavesNeighbours"},
+		target: applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			rec, err := c.Apply(ctx, id, p)
+			if err == nil && p.Remove {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				maps.DeleteFunc(c.records, func(other string, _ entry) bool { return strings.HasPrefix(other, id+":") })
+			}
+			return rec, err
+		}),
+	},
+}
+
+// joining returns a target that keeps each value under its record's ID and its name, joined by sep.
+func joining(sep string) func(*complete) conformance.Target {
+	return func(c *complete) conformance.Target {
+		var mu sync.Mutex
+		values := map[string]string{}
+		store := func(id string) {
+			c.edit(id, func(e *entry) {
+				for name, v := range e.Fields {
+					values[id+sep+name] = v
+				}
+			})
+		}
+		apply := func(ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			c.edit(id, func(e *entry) {
+				for name := range e.Fields {
+					e.Fields[name] = values[id+sep+name]
+				}
+			})
+			rec, err := c.Apply(ctx, id, p)
+			store(id)
+			return rec, err
+		}
+		return alter(func(*complete) altered {
+			return altered{
+				apply: apply,
+				load: func(ctx context.Context, id string) (backend.Record, error) {
+					return apply(ctx, id, backend.Patch{Load: true})
+				},
+				create: func(ctx context.Context, id string, rec backend.Record) error {
+					mu.Lock()
+					defer mu.Unlock()
+					err := c.Create(ctx, id, rec)
+					if err == nil {
+						store(id)
+					}
+					return err
+				},
+			}
+		})(c)
+	}
 }
 
 // wideMutants are at fault where there is much.
@@ -187,6 +260,13 @@ func foldingTogether(c *complete) conformance.Target {
 func valid(s string) string     { return strings.ToValidUTF8(s, "\uFFFD") }
 func unixLines(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
 func trimDots(s string) string  { return strings.TrimRight(s, ".") }
+
+func number(s string) string {
+	if n, err := strconvInt(s); err == nil {
+		return strconv.FormatInt(n, 10)
+	}
+	return s
+}
 
 func beforeNUL(s string) string {
 	s, _, _ = strings.Cut(s, "\x00")

@@ -3,6 +3,8 @@ package conformance_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,9 +21,12 @@ type caching struct {
 	backend.Backend
 	fresh func(*caching) backend.Backend // what Fresh returns
 
+	hit func(ctx context.Context, l loaded) (backend.Record, error) // what Load returns of the cache
+
 	mu     sync.Mutex // held during calls, so that none caches what another is about to change
 	cache  map[string]loaded
-	absent bool // what is not there is cached too
+	absent bool            // what is not there is cached too
+	own    map[string]bool // what this client has written is noted, and never cached, unless nil
 }
 
 // loaded is what Load returned, and when.
@@ -32,7 +37,17 @@ type loaded struct {
 }
 
 func newCaching(b backend.Backend) *caching {
-	return &caching{Backend: b, cache: map[string]loaded{}, fresh: func(c *caching) backend.Backend { return past{c} }}
+	return &caching{
+		Backend: b,
+		fresh:   func(c *caching) backend.Backend { return past{c} },
+		hit: func(ctx context.Context, l loaded) (backend.Record, error) {
+			if err := ctx.Err(); err != nil {
+				return none, err
+			}
+			return copyOf(l.rec), l.err
+		},
+		cache: map[string]loaded{},
+	}
 }
 
 func (c *caching) Fresh() backend.Backend { return c.fresh(c) }
@@ -40,13 +55,13 @@ func (c *caching) Fresh() backend.Backend { return c.fresh(c) }
 func (c *caching) Load(ctx context.Context, id string) (backend.Record, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return none, err
-	}
 	if l, ok := c.cache[id]; ok && time.Since(l.at) < cacheFor {
-		return copyOf(l.rec), l.err
+		return c.hit(ctx, l)
 	}
 	rec, err := c.Backend.Load(ctx, id)
+	if c.own[id] {
+		return rec, err
+	}
 	if err == nil || c.absent && errors.Is(err, backend.ErrNotFound) {
 		c.cache[id] = loaded{copyOf(rec), err, time.Now()}
 	}
@@ -72,6 +87,9 @@ func (c *caching) Delete(ctx context.Context, id string) error {
 func (c *caching) forget(id string) func() {
 	c.mu.Lock()
 	delete(c.cache, id)
+	if c.own != nil {
+		c.own[id] = true
+	}
 	return c.mu.Unlock
 }
 
@@ -93,14 +111,27 @@ func besides(f func(*caching)) func(*complete) conformance.Target {
 
 // A cache that is behind what another client has written passes the cases about caches.
 func TestCacheThatIsBehindPasses(t *testing.T) {
-	for _, name := range []string{"FreshReadsPast", "CacheReadsOwnWrites", "CacheRacesOwnWrites"} {
-		o := conformance.Check(t, name, time.Minute, func(*testing.T) conformance.Target {
-			return besides(func(*caching) {})(newComplete())
-		})
-		if o.Failure != "" || o.Skip != "" {
-			t.Errorf("%s: skipped = %q, failure = %s, want neither", name, o.Skip, o.Failure)
+	for _, c := range conformance.Cases() {
+		if !strings.HasPrefix(c.Name, "Fresh") && !strings.HasPrefix(c.Name, "Cache") {
+			continue
+		}
+		for _, f := range []func(*caching){
+			func(*caching) {},
+			func(c *caching) { c.own = map[string]bool{} },
+		} {
+			o := conformance.Check(t, c.Name, time.Minute, func(*testing.T) conformance.Target {
+				return besides(f)(newComplete())
+			})
+			if o.Failure != "" || o.Skip != "" {
+				t.Errorf("%s: skipped = %q, failure = %s, want neither", c.Name, o.Skip, o.Failure)
+			}
 		}
 	}
+}
+
+// hitting returns a target with a cache of what others have written alone, which makes something else of a hit.
+func hitting(hit func(ctx context.Context, l loaded) (backend.Record, error)) func(*complete) conformance.Target {
+	return besides(func(c *caching) { c.hit, c.own = hit, map[string]bool{} })
 }
 
 var cacheMutants = []mutant{
@@ -150,6 +181,38 @@ var cacheMutants = []mutant{
 		target: func(c *complete) conformance.Target {
 			return conformance.Target{Backend: &late{newCaching(c)}, Second: c}
 		},
+	},
+	{
+		name:   "a hit of the cache returns the map that is cached",
+		kills:  []string{"CacheHitsOwnMaps"},
+		shares: true,
+		target: hitting(func(ctx context.Context, l loaded) (backend.Record, error) { return l.rec, ctx.Err() }),
+	},
+	{
+		name:   "a hit of the cache ignores the context",
+		kills:  []string{"CacheHitsContextEnded"},
+		target: hitting(func(_ context.Context, l loaded) (backend.Record, error) { return copyOf(l.rec), nil }),
+	},
+	{
+		name:  "a hit of the cache has no TTL",
+		kills: []string{"CacheHits"},
+		target: hitting(func(ctx context.Context, l loaded) (backend.Record, error) {
+			return backend.Record{Fields: copyOf(l.rec).Fields}, ctx.Err()
+		}),
+	},
+	{
+		name:  "a hit of the cache lacks empty values",
+		kills: []string{"CacheHits"},
+		target: hitting(func(ctx context.Context, l loaded) (backend.Record, error) {
+			rec := copyOf(l.rec)
+			maps.DeleteFunc(rec.Fields, func(_, v string) bool { return v == "" })
+			return rec, ctx.Err()
+		}),
+	},
+	{
+		name:   "a hit of the cache is empty",
+		kills:  []string{"CacheHits"},
+		target: hitting(func(ctx context.Context, l loaded) (backend.Record, error) { return none, ctx.Err() }),
 	},
 }
 

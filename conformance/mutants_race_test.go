@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/faeeb396/session/backend"
@@ -187,6 +188,77 @@ var raceMutants = []mutant{
 			return rec, err2
 		}),
 	},
+	{
+		name:   "a Load joins one that began before the last write",
+		kills:  []string{"RaceLoadSeesAcked"},
+		target: func(c *complete) conformance.Target { return (&flights{complete: c}).target() },
+	},
+	{
+		name:   "Loads that are under way together return one map",
+		kills:  []string{"RaceLoadsOwnMaps"},
+		shares: true,
+		target: func(c *complete) conformance.Target { return (&flights{complete: c, late: true, share: true}).target() },
+	},
+}
+
+// flights has Loads of one record that are under way together return what the first of them has read.
+type flights struct {
+	*complete
+	late  bool // the first reads when no other can join it any more
+	share bool // they return one map
+
+	mu   sync.Mutex
+	byID map[string]*flight
+}
+
+// flight is a Load under way.
+type flight struct {
+	done chan struct{}
+	rec  backend.Record
+	err  error
+}
+
+// target returns a target whose clients have the four methods alone.
+func (f *flights) target() conformance.Target {
+	f.byID = map[string]*flight{}
+	b := struct{ backend.Backend }{f}
+	return conformance.Target{Backend: b, Second: b}
+}
+
+func (f *flights) Load(ctx context.Context, id string) (backend.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	f.mu.Lock()
+	l, joins := f.byID[id]
+	if !joins {
+		l = &flight{done: make(chan struct{})}
+		f.byID[id] = l
+	}
+	f.mu.Unlock()
+	if !joins {
+		f.fly(ctx, id, l)
+	}
+	<-l.done
+	if f.share {
+		return l.rec, l.err
+	}
+	return copyOf(l.rec), l.err
+}
+
+// fly reads for all that have joined.
+func (f *flights) fly(ctx context.Context, id string, l *flight) {
+	if !f.late {
+		l.rec, l.err = f.complete.Load(ctx, id)
+	}
+	time.Sleep(50 * time.Microsecond) // others join
+	f.mu.Lock()
+	delete(f.byID, id)
+	f.mu.Unlock()
+	if f.late {
+		l.rec, l.err = f.complete.Load(ctx, id)
+	}
+	close(l.done)
 }
 
 // addingLate makes a target whose Apply reads counters, adds to them, and then writes the sums.

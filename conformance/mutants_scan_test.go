@@ -22,6 +22,51 @@ var scanMutants = []mutant{
 		}),
 	},
 	{
+		name:  "Scan stops at 1000",
+		kills: []string{"ScanPages"},
+		target: scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {
+			return each(ctx, func() []string { ids := c.ids(); return ids[:min(1000, len(ids))] })
+		}),
+	},
+	{
+		name:  "Scan skips the first of each further page of 500",
+		kills: []string{"ScanPages"},
+		target: scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {
+			return each(ctx, func() []string {
+				var ids []string
+				for i, id := range slices.Sorted(slices.Values(c.ids())) {
+					if i == 0 || i%500 > 0 {
+						ids = append(ids, id)
+					}
+				}
+				return ids
+			})
+		}),
+	},
+	{
+		name:  "Scan skips records of more than 255 fields",
+		kills: []string{"ScanNamesLarge"},
+		target: scanning(func(c *complete, ctx context.Context) iter.Seq2[string, error] {
+			return each(ctx, func() []string {
+				return slices.DeleteFunc(c.ids(), func(id string) bool {
+					rec, _ := c.Load(ctx, id)
+					return len(rec.Fields) > 255
+				})
+			})
+		}),
+	},
+	{
+		name:  "the second client's Scan yields nothing",
+		kills: []string{"ScanNamesLive"},
+		target: func(c *complete) conformance.Target {
+			target := c.target()
+			target.Second = scanner{c, func(ctx context.Context) iter.Seq2[string, error] {
+				return each(ctx, func() []string { return nil })
+			}}
+			return target
+		},
+	},
+	{
 		name:  "Scan names what was deleted",
 		kills: []string{"ScanNamesLive"},
 		target: func(c *complete) conformance.Target {

@@ -227,6 +227,48 @@ var touchMutants = []mutant{
 		}),
 	},
 	{
+		name:   "a conflict of what only looks touches",
+		kills:  []string{"ErrorsKeepTTL"},
+		target: conflicting(func(p backend.Patch) bool { return p.Load && names(p) == len(p.If)+len(p.Has) }),
+	},
+	{
+		name:   "a conflict of a Remove touches",
+		kills:  []string{"ErrorsKeepTTL"},
+		target: conflicting(func(p backend.Patch) bool { return p.Remove }),
+	},
+	{
+		name:   "a conflict on Has alone touches",
+		kills:  []string{"ErrorsKeepTTL"},
+		target: conflicting(func(p backend.Patch) bool { return names(p) == len(p.Has) && !p.Load && !p.Remove }),
+	},
+	{
+		name:  "If and Has together touch, with Load",
+		kills: []string{"ApplyDoesNotTouch"},
+		target: patching(func(p *backend.Patch) {
+			p.Touch = p.Touch || len(p.Has) > 1 && len(p.If) > 0 && p.Load && !p.Remove
+		}),
+	},
+	{
+		name:   "a touch in the first half of the time to live is put off",
+		kills:  []string{"TouchAtOnce"},
+		target: puttingOff(func(ttl, left time.Duration) bool { return ttl < time.Minute && left > ttl/2 }),
+	},
+	{
+		name:   "a touch within a second of the last is put off",
+		kills:  []string{"TouchAtOnce"},
+		target: puttingOff(func(ttl, left time.Duration) bool { return left > ttl-time.Second }),
+	},
+	{
+		name:   "a touch of what lives for more than a day is put off",
+		kills:  []string{"TouchLongTTLAgain"},
+		target: puttingOff(func(ttl, _ time.Duration) bool { return ttl > 24*time.Hour }),
+	},
+	{
+		name:   "a touch is put off while nine tenths of a day or more are left",
+		kills:  []string{"TouchLongTTLAgain"},
+		target: puttingOff(func(ttl, left time.Duration) bool { return ttl >= 24*time.Hour && left > ttl/10*9 }),
+	},
+	{
 		name:  "Load returns the time that is left",
 		kills: []string{"TTLIsNotTheRest"},
 		target: loading(func(c *complete, ctx context.Context, id string) (backend.Record, error) {
@@ -348,6 +390,27 @@ var touchMutants = []mutant{
 			}
 		}),
 	},
+}
+
+// conflicting returns a target where a patch of this kind touches when its conditions do not hold.
+func conflicting(kind func(backend.Patch) bool) func(*complete) conformance.Target {
+	return applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+		rec, err := c.Apply(ctx, id, p)
+		if errors.Is(err, backend.ErrConflict) && kind(p) {
+			c.edit(id, func(e *entry) { e.deadline = c.now().Add(e.TTL) })
+		}
+		return rec, err
+	})
+}
+
+// puttingOff returns a target where a touch comes to nothing if so much of the time to live is left.
+func puttingOff(enough func(ttl, left time.Duration) bool) func(*complete) conformance.Target {
+	return applying(func(c *complete, ctx context.Context, id string, p backend.Patch) (backend.Record, error) {
+		if p.TTL == 0 {
+			c.edit(id, func(e *entry) { p.Touch = p.Touch && !enough(e.TTL, e.deadline.Sub(c.now())) })
+		}
+		return c.Apply(ctx, id, p)
+	})
 }
 
 // rememberingTTL makes a target whose clients touch with the time to live that they were told last.

@@ -22,6 +22,7 @@ const (
 	ruleForEver    = "No write leaves a record without a time to live."
 	ruleContext    = "A context that has ended before the call makes the call fail with the context's error, and nothing is written."
 	ruleExists     = "If one is there already, it fails with ErrExists and leaves that one, and its remaining time to live, as they were."
+	ruleLoad       = "Load returns the record under id, or ErrNotFound."
 	ruleAcked      = "It sees every write that was acknowledged, by whatever process, before Load was called, unless the backend's documentation states for how long it may not, as a local cache does."
 	rulePrecedence = "It fails, in this order of precedence, with ErrNotFound, ErrConflict or ErrCounter."
 	ruleIf         = "If holds conditions: every field named must hold this value; an absent field counts as \"\"."

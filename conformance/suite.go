@@ -161,15 +161,15 @@ func (s *suite) run(t *testing.T, tc testCase) {
 func (s *suite) settle(t *testing.T, tc testCase) (verdict, bool) {
 	t.Helper()
 	unit := time.Second
-	for range attempts - 1 {
+	for left := attempts - 1; ; left-- {
 		v, ok := s.try(t, tc, unit)
-		if v.failure == "" || v.stuck || !tc.waits || v.overrun <= slack(unit) {
+		v.late = v.failure != "" && !v.stuck && tc.waits && v.overrun > slack(unit)
+		if !v.late || left == 0 {
 			return v, ok
 		}
 		unit *= 2
 		t.Logf("the case has failed, but %v went by unasked for: again, with %v for a second", v.overrun, unit)
 	}
-	return s.try(t, tc, unit)
 }
 
 // try runs a case once, under the watchdog. It reports false if newTarget did not return.
@@ -277,11 +277,17 @@ func stacks() string {
 func report(test string, tc testCase, v verdict) string {
 	var b strings.Builder
 	failure := v.failure
-	if v.stuck { // the rule may be kept, and the backend be slow
+	switch {
+	case v.late: // the rule may be kept
+		fmt.Fprintf(&b, "the case could not be judged: calls took so long that %v went by unasked for, "+
+			"and too much in each of %d tries. The backend is slow, or the machine is busy.\n\n"+
+			"rule that was to be checked:\n    %s\n\nsteps:\n", v.overrun, attempts, tc.rule)
+		failure = "what was seen, which may come of the time that went by:\n" + v.failure
+	case v.stuck: // the rule may be kept, and the backend be slow
 		var why string
 		why, failure, _ = strings.Cut(v.failure, "\n\n")
 		fmt.Fprintf(&b, "%s\n\nbroken rule, unless the backend is right and slow:\n    %s\n\nsteps:\n", why, tc.rule)
-	} else {
+	default:
 		fmt.Fprintf(&b, "broken rule:\n    %s\n\nsteps:\n", tc.rule)
 	}
 	from := max(0, len(v.steps)-maxSteps)

@@ -112,6 +112,7 @@ func TestWaitingCaseIsJudgedAgain(t *testing.T) {
 		f     func(try int) (lost time.Duration, fails bool)
 		tries int
 		fails bool
+		late  bool // so late that the report accuses nobody
 	}{
 		{
 			name:  "well",
@@ -145,12 +146,23 @@ func TestWaitingCaseIsJudgedAgain(t *testing.T) {
 			f:     func(int) (time.Duration, bool) { return time.Hour, true },
 			tries: 4,
 			fails: true,
+			late:  true,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := conformance.Judge(t, mapTarget, tt.f)
 			if o.Tries != tt.tries || (o.Failure != "") != tt.fails {
 				t.Errorf("%d tries, failure %q; want %d tries, failure %v", o.Tries, o.Failure, tt.tries, tt.fails)
+			}
+			want := "broken rule:"
+			if tt.late {
+				want = "the case could not be judged: calls took so long that 1h0m0s went by"
+			}
+			if tt.fails && !strings.HasPrefix(o.Report, want) {
+				t.Errorf("the report does not begin with %q:\n%s", want, o.Report)
+			}
+			if tt.late && strings.Contains(o.Report, "broken") {
+				t.Errorf("the report accuses the backend:\n%s", o.Report)
 			}
 		})
 	}

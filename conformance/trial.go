@@ -55,6 +55,9 @@ type verdict struct {
 
 	// overrun is how much more time has passed than the case has waited for.
 	overrun time.Duration
+
+	// late says that this was too much to judge a failure.
+	late bool
 }
 
 // stop is what a case panics with when its verdict is there.
@@ -98,13 +101,20 @@ func (tr *trial) do(tc testCase) {
 	tc.run(tr)
 }
 
-// clean deletes the records that the case has made.
+// clean deletes the records that the case has made, many of them at the same time.
 func (tr *trial) clean() {
-	defer func() { _ = recover() }() // the case has its verdict already, or the next will say it better
-	ctx := context.WithoutCancel(tr.ctx)
-	for _, id := range tr.recordIDs() {
-		_ = tr.with(ctx).tryDelete(id)
+	c := tr.with(context.WithoutCancel(tr.ctx))
+	var wg sync.WaitGroup
+	ids := tr.recordIDs()
+	for some := range slices.Chunk(ids, max(16, len(ids)/32+1)) {
+		wg.Go(func() {
+			defer func() { _ = recover() }() // the case has its verdict already, or the next will say it better
+			for _, id := range some {
+				_ = c.tryDelete(id)
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // end sets the verdict, unless there is one. A failure takes the place of a verdict that is none.
