@@ -19,9 +19,10 @@ import (
 //
 // ErrNotFound says that the session has ended meanwhile, ErrConflict that a login or rotation was faster: nothing was
 // stored, and what has ended never comes back. ErrTooLarge leaves the changes as they are, for the handler to take some
-// back; if it changes nothing more, they are dropped at its end. ErrCommitted says that the response has begun, and what could not
-// be stored before is not stored any more. Any other error of the store leaves the outcome unknown; the changes are
-// kept for another Commit. A touch alone that fails is an event and no error: the session was read, and that holds.
+// back; if it changes nothing more, they are dropped at its end. ErrCommitted says that the response has begun, and
+// what could not be stored before is not stored any more. Any other error of the store leaves the outcome unknown; the
+// changes are kept for another Commit. A touch alone that fails is an event and no error: the session was read, and
+// that holds.
 //
 // A handler that calls it answers its errors itself. Only those of the store, and of misuse, may come again at its end,
 // when Handler commits what is left: then Options.ErrorHandler answers after all.
@@ -404,8 +405,8 @@ func (o *Options) checkSize(fields, bytes int) error {
 
 // Destroy ends the session at once, in the store, and makes the response delete the cookie. On an error it
 // may or may not have ended, and the cookie is left alone: tell the user that the logout failed. Once the response has
-// begun, the session ends all the same, and its cookie is worth nothing. ErrConflict says that the request came with the
-// token before a login that was faster: the session that the browser has by now goes on.
+// begun, the session ends all the same, and its cookie is worth nothing. ErrConflict says that the request came with
+// the token before a login that was faster: the session that the browser has by now goes on.
 //
 // It ends whatever the session has become since this request read it: a logout wins over a login of the same session
 // that is under way. What is set afterwards makes a new session. It goes on for up to Options.StoreTimeout if ctx ends

@@ -24,14 +24,14 @@ type ctxKey struct{ m *Manager }
 // Options.ErrorHandler answers, and nothing of next's response is sent, nor any header that it has set: what such an
 // answer needs too, for CORS or with the request's ID, is to be set outside.
 //
-// If next panics, what has not been stored is dropped and the panic goes on. Nothing more is stored of the Session then,
-// whatever it shows. A Destroy, and an Increment, are done at once and stay done: the client is told of a token that they
-// have stored. A Handler of the same Manager inside another does nothing.
+// If next panics, what has not been stored is dropped and the panic goes on. Nothing more is stored of the Session
+// then, whatever it shows. A Destroy, and an Increment, are done at once and stay done: the client is told of a token
+// that they have stored. A Handler of the same Manager inside another does nothing.
 //
 // The response writer that next gets can do what the one outside can: Flush, Hijack, ReadFrom, deadlines and full
-// duplex, also by [http.ResponseController], but not Push. Whoever takes the connection over with Hijack sends the cookie
-// by himself: after Commit, have [Manager.WriteCookie] write it into the header of the answer, of a WebSocket's upgrade
-// for example.
+// duplex, also by [http.ResponseController], but not Push. Whoever takes the connection over with Hijack sends the
+// cookie by himself: after Commit, have [Manager.WriteCookie] write it into the header of the answer, of a WebSocket's
+// upgrade for example.
 //
 // These belong outside:
 //
@@ -165,8 +165,8 @@ type exchange struct {
 	failed    error // why it is the error handler's
 }
 
-// requestMemory is what the middleware needs for a request, allocated at once. The exchange, which is what fmt prints of
-// a response writer, holds pointers to the others only.
+// requestMemory is what the middleware needs for a request, allocated at once. The exchange, which is what fmt prints
+// of a response writer, holds pointers to the others only.
 type requestMemory struct {
 	exchange exchange
 	state    state
@@ -395,8 +395,8 @@ func (s *Session) cookieNow() cookie {
 }
 
 // WriteCookie adds to h what the client has to be told of s: a Set-Cookie with its token if it was created,
-// logged in, rotated or remembered, one that deletes the cookie if s has ended it. Call it after Commit, before the response
-// begins. Handler does it by itself. A response that depends on s also needs Vary: Cookie, which Handler adds.
+// logged in, rotated or remembered, one that deletes the cookie if s has ended it. Call it after Commit, before the
+// response begins. Handler does it by itself. A response that depends on s also needs Vary: Cookie, which Handler adds.
 func (m *Manager) WriteCookie(h http.Header, s *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

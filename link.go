@@ -125,7 +125,8 @@ func (m *Manager) prolong(ctx context.Context, key, before string, lifetime time
 }
 
 // surplus returns the index with the sessions alone that must end so that one more, id, makes no more than
-// MaxSessions, or ErrTooManySessions if none is to be ended. Logins under way count; the one that was left only if it lives.
+// MaxSessions, or ErrTooManySessions if none is to be ended. Logins under way count; the one that was left only if it
+// lives.
 func (m *Manager) surplus(ctx context.Context, owner, id, left string) (index, error) {
 	ix, err := m.loadIndex(ctx, owner)
 	if err != nil {
@@ -181,8 +182,8 @@ func (m *Manager) confirm(ctx context.Context, l link) error {
 	return err
 }
 
-// confirm ends the login that has just been stored, which was p, if its owner's sessions were all ended meanwhile. So it
-// does if the store does not tell; then what p has set is kept, for another commit.
+// confirm ends the login that has just been stored, which was p, if its owner's sessions were all ended meanwhile. So
+// it does if the store does not tell; then what p has set is kept, for another commit.
 func (s *Session) confirm(ctx context.Context, l link, p pending) error {
 	id, owner := s.id(), s.meta.owner
 	returned := false

@@ -85,7 +85,8 @@ type Options struct {
 
 	// OnEvent is told what happens to sessions, in the goroutine in which it happens, so in several at a time. The
 	// session is blocked until the hook returns, so that the hook must neither use it nor wait for it;
-	// Manager.FromContext(ctx) does not return it. A panic in the hook is dropped. If nil, what may need somebody's attention is logged to slog.Default(), as LogEvents does it.
+	// Manager.FromContext(ctx) does not return it. A panic in the hook is dropped. If nil, what may need somebody's
+	// attention is logged to slog.Default(), as LogEvents does it.
 	OnEvent func(ctx context.Context, e Event)
 
 	// Now is the clock of the Manager; the backend has its own. If nil, time.Now. It is there for tests, must be later

@@ -85,7 +85,8 @@ func (m *Manager) loadIndex(ctx context.Context, owner string) (index, error) {
 
 // inspect reads the sessions that an index names. It returns the live ones, the oldest login first, and the IDs
 // of those that are dead, and of those that are just past their lifetime: by another machine's clock these may live, or
-// Remember may be about to prolong them, and so they stay listed. None of the three holds a login that may be under way.
+// Remember may be about to prolong them, and so they stay listed. None of the three holds a login that may be under
+// way.
 func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead, past []string, err error) {
 	var mu sync.Mutex
 	now := m.opts.Now()

@@ -170,8 +170,8 @@ func (o *Options) heldTooLong(now time.Time, m meta) bool {
 }
 
 // justReplaced reports whether a login or a rotation has replaced a token so lately that requests which the client has
-// sent with it may still be under way. What comes of it tells whoever knows the session's ID that there was a login just
-// now, and nothing else.
+// sent with it may still be under way. What comes of it tells whoever knows the session's ID that there was a login
+// just now, and nothing else.
 func (o *Options) justReplaced(now time.Time, m meta) bool {
 	return !o.graceOver(now, max(m.authenticated, m.rotated))
 }

@@ -16,7 +16,8 @@ import (
 // The errors are those of Commit, ErrReserved, ErrCommitted once the response has begun, and that of ctx if it ends
 // between two tries, of which there are as many as fit into Options.StoreTimeout while other requests change the field.
 // If the outcome is unknown, it is not tried again: the value may be gone. A value that was set in s, by a commit whose
-// outcome is unknown, counts as set again. With ErrNotReplicated it returns the value, too. A handler answers the error itself, as that of Increment.
+// outcome is unknown, counts as set again. With ErrNotReplicated it returns the value, too. A handler answers the error
+// itself, as that of Increment.
 func (s *Session) Take(ctx context.Context, name string) (value string, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

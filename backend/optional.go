@@ -28,17 +28,17 @@ type Scanner interface {
 // Cacher is implemented by backends whose Load may answer from a cache in the process, with a record that is
 // older than the store's. Without it, Load is taken to see every acknowledged write.
 //
-// The backend sees to it that a process reads its own writes, those included that it makes through the backend that Fresh
-// returns, that an absent record is never cached, and that no record is older than its documentation states. The
-// session.Manager reads again, from the backend that Fresh returns, before it turns anybody away on account of what Load
-// returned.
+// The backend sees to it that a process reads its own writes, those included that it makes through the backend that
+// Fresh returns, that an absent record is never cached, and that no record is older than its documentation states. The
+// session.Manager reads again, from the backend that Fresh returns, before it turns anybody away on account of what
+// Load returned.
 type Cacher interface {
 	// Fresh returns a backend on the same records that reads past the cache, or nil if this one has none.
 	Fresh() Backend
 }
 
-// Unwrapper is implemented by backends that wrap another one and pass IDs and records on as they are, to count its calls
-// for example: what is found below is used past the wrapper. One that changes them implements Pinger, Scanner and
+// Unwrapper is implemented by backends that wrap another one and pass IDs and records on as they are, to count its
+// calls for example: what is found below is used past the wrapper. One that changes them implements Pinger, Scanner and
 // Cacher itself, and its Fresh wraps what the Fresh below returns.
 type Unwrapper interface {
 	// Unwrap returns the backend below.

@@ -56,8 +56,8 @@ func (tr *trial) maker(choose chooser) *maker {
 // shrinkTries is how many sequences are tried to find the shortest that fails.
 const shrinkTries = 500
 
-// follow runs a sequence, and fails the case with the shortest that goes otherwise than the model says. Outside a bubble
-// it looks for that until limit has passed.
+// follow runs a sequence, and fails the case with the shortest that goes otherwise than the model says. Outside a
+// bubble it looks for that until limit has passed.
 func (tr *trial) follow(ops []op, limit time.Duration) {
 	run := tr.replay(ops)
 	if run.failure == "" {

@@ -432,8 +432,8 @@ func after(before fields, p backend.Patch) fields {
 	return rec.Fields
 }
 
-// extends checks that each of patches, applied to a record with these fields that lives for 2, makes it live for ttl from
-// then.
+// extends checks that each of patches, applied to a record with these fields that lives for 2, makes it live for ttl
+// from then.
 func extends(t *trial, ttl int, before fields, patches []backend.Patch) {
 	ids := t.allLiving(len(patches), 2, before)
 	t.wait(1.2)

@@ -16,7 +16,8 @@ import (
 // A client is a backend in a trial.
 //
 // Its methods write down each call as a step of the case and fail the case if something else comes back than
-// their name says, all but those that begin with "try": these only note that the call is under way, for use by goroutines.
+// their name says, all but those that begin with "try": these only note that the call is under way, for use by
+// goroutines.
 type client struct {
 	tr   *trial
 	b    backend.Backend

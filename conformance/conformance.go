@@ -16,8 +16,8 @@
 // was expected and seen, and the command that runs the case alone. A case in which no call comes back for seven
 // seconds, also because the call takes longer, or that takes eight times as long in all, fails with the calls that it
 // waits for and a dump of what all goroutines do. Its report says that first: the backend may be right, and slow. The
-// next case runs all the same; after five such cases the suite stops, and skips the others. On a store that cases share,
-// one that hangs may be why the next does. A panic fails its case only.
+// next case runs all the same; after five such cases the suite stops, and skips the others. On a store that cases
+// share, one that hangs may be why the next does. A panic fails its case only.
 //
 // Run the suite with the race detector too (go test -race): it finds what no case can, a backend that
 // uses the caller's maps after a call, or guards its own too little.
@@ -49,9 +49,9 @@
 //     [RunSynctest] and [RunSessionsSynctest]: every case in a bubble of testing/synctest, where days pass at once.
 //
 // All in all the suite takes about ten seconds on a Redis server next door, and one or two in a bubble. It makes some
-// thousands of calls one after the other, and so takes longer where each does: with 20 milliseconds for a call, Run takes
-// two minutes and RunSessions one and a half; with 50, about five and four. Where go test's own limit of ten minutes is
-// too short, -timeout 30m gives the time. The case Model alone tries less where calls are slow.
+// thousands of calls one after the other, and so takes longer where each does: with 20 milliseconds for a call, Run
+// takes two minutes and RunSessions one and a half; with 50, about five and four. Where go test's own limit of ten
+// minutes is too short, -timeout 30m gives the time. The case Model alone tries less where calls are slow.
 //
 // # What the suite needs
 //
@@ -70,14 +70,15 @@
 //
 // The cases for [backend.Scanner], [backend.Pinger] and [backend.Cacher], named Scan, Ping, and Fresh and Cache, run if
 // [backend.As] finds these in Target.Backend, and are skipped otherwise. So are the cases UnreadableStays,
-// UnreadableDelete and SessionUnreadable, unless [Target.Plant] says how to store what is no record. A skipped case prints why.
+// UnreadableDelete and SessionUnreadable, unless [Target.Plant] says how to store what is no record. A skipped case
+// prints why.
 //
 // What is not checked: what a backend does when its server fails, replies late or loses a reply, or when a context ends
 // during a call, and whether a durable change outlives a failover, since that takes the server's own tools. A backend
 // with a local cache that may be behind, as its documentation then says, passes with the cache off. With it on, the
-// cases named Fresh and Cache are for it; give them a Second, whose writes the cache does not know of, and whose records
-// those named CacheHits load more than once. FreshKeepsTheRules
-// and FreshCounts run other cases with what Fresh returns, and their steps name these.
+// cases named Fresh and Cache are for it; give them a Second, whose writes the cache does not know of, and whose
+// records those named CacheHits load more than once. FreshKeepsTheRules and FreshCounts run other cases with what Fresh
+// returns, and their steps name these.
 package conformance
 
 import (
@@ -123,8 +124,8 @@ func Run(t *testing.T, newTarget func(t *testing.T) Target) {
 // testing/synctest of its own, and calls newTarget inside it, with the bubble's t. All goroutines that the
 // backend starts must have ended when the cleanups registered with that t have run.
 //
-// Calls must take next to no time by the bubble's clock, a few milliseconds at most: where they sleep for longer, a case
-// may find a right backend wrong. Use Run for these.
+// Calls must take next to no time by the bubble's clock, a few milliseconds at most: where they sleep for longer, a
+// case may find a right backend wrong. Use Run for these.
 func RunSynctest(t *testing.T, newTarget func(t *testing.T) Target) {
 	t.Helper()
 	s := suite{newTarget: newTarget, stall: stallLimit, bubble: true}

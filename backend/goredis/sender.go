@@ -12,9 +12,9 @@ import (
 	"github.com/faeeb396/session/backend/internal/batch"
 )
 
-// A sender sends a command on a key, and returns when it has been answered: the answer, an error too, is in the command.
-// The error returned is that of ctx, if that ends first, or of the client; then the command is not to be touched: it may
-// still be sent, or answered.
+// A sender sends a command on a key, and returns when it has been answered: the answer, an error too, is in the
+// command. The error returned is that of ctx, if that ends first, or of the client; then the command is not to be
+// touched: it may still be sent, or answered.
 type sender interface {
 	send(ctx context.Context, key string, cmd redis.Cmder) error
 }
@@ -77,8 +77,8 @@ type byNode struct {
 	queues map[string]*batch.Queue[redis.Cmder] // by the node's address
 }
 
-// maxNodes is how many nodes are remembered, more than a cluster has. Where nodes come and go, those that are gone would
-// gather; the calls that wait in a queue keep it until they are done.
+// maxNodes is how many nodes are remembered, more than a cluster has. Where nodes come and go, those that are gone
+// would gather; the calls that wait in a queue keep it until they are done.
 const maxNodes = 1000
 
 func (n *byNode) send(ctx context.Context, key string, cmd redis.Cmder) error {
@@ -111,8 +111,9 @@ func (n *byNode) queue(addr string) *batch.Queue[redis.Cmder] {
 	return q
 }
 
-// failAll gives commands the error of their pipeline if none of them has one, and all of them would count as answered: a
-// hook of the client has failed before anything was sent. If one has an error, the client has told all what is theirs.
+// failAll gives commands the error of their pipeline if none of them has one, and all of them would count as answered:
+// a hook of the client has failed before anything was sent. If one has an error, the client has told all what is
+// theirs.
 func failAll(cmds []redis.Cmder, err error) {
 	for _, cmd := range cmds {
 		if cmd.Err() != nil {

@@ -24,8 +24,8 @@ func pack(id string, ttl time.Duration, fields map[string]string, size int) pack
 // field is a field of a record.
 type field struct{ name, value string }
 
-// repack returns r with the time to live ttl, without the fields that deleted names, and with those in set: few at most.
-// It reports false if the fields are too large then.
+// repack returns r with the time to live ttl, without the fields that deleted names, and with those in set: few at
+// most. It reports false if the fields are too large then.
 func repack(r packed, ttl time.Duration, deleted []string, set []field) (packed, bool) {
 	stays := func(name string) bool {
 		return !slices.Contains(deleted, name) && !slices.ContainsFunc(set, func(f field) bool { return f.name == name })

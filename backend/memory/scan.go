@@ -38,8 +38,8 @@ func (b *Backend) Scan(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// scanPart appends the IDs of live records whose hash, its bits reversed, is at least from, and returns from where to go
-// on.
+// scanPart appends the IDs of live records whose hash, its bits reversed, is at least from, and returns from where to
+// go on.
 func (b *Backend) scanPart(s *shard, ids []string, from uint64) ([]string, uint64) {
 	s.mu.RLock()
 	now := b.now()

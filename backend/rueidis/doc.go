@@ -57,8 +57,8 @@
 // cost up to a fifth less. A read that waits ends with its context. A wrapper of the client, for traces and metrics,
 // sees a DoMulti with the values of the context of the first read in it.
 //
-// Writes are given to the client one by one, and so are the reads of a cluster, which has several servers, those through
-// the local cache, and all if [Options.DisableBatching] is set.
+// Writes are given to the client one by one, and so are the reads of a cluster, which has several servers, those
+// through the local cache, and all if [Options.DisableBatching] is set.
 //
 // # Server
 //
@@ -69,8 +69,8 @@
 //	ACL SETUSER app on >password ~session:* +hgetall +evalsha +eval +del +exists +hset +expire +hmget +hincrby +hdel +pttl +ping
 //
 // and +scan for Scan, which reads the names of all keys. The client also needs +client|tracking unless DisableCache
-// is set; on a cluster +cluster|slots (from Redis or Valkey 8 on, +cluster|shards too), and +cluster|myid for Scan; with
-// Sentinel +role. [Backend.Ping] names what is missing for the backend.
+// is set; on a cluster +cluster|slots (from Redis or Valkey 8 on, +cluster|shards too), and +cluster|myid for Scan;
+// with Sentinel +role. [Backend.Ping] names what is missing for the backend.
 //
 // A server that is out of memory, with the policy noeviction, refuses what sets anything, as an error;
 // loading, deleting and removing go on. Any other policy for evicting keys ends sessions before their time.

@@ -63,7 +63,8 @@ func (d dialect) statements() statements {
 		load: sql(`SELECT expires_at_ms > {now}, ttl_seconds, fields FROM sessions WHERE id = $1`),
 		lock: sql(`SELECT expires_at_ms > {now}, ttl_seconds, fields FROM sessions WHERE id = $1 {lock}`),
 
-		// Judges again: the row may have expired while the SELECT waited for its lock. No fields leave them as they are.
+		// Judges again: the row may have expired while the SELECT waited for its lock. No fields leave them as they
+		// are.
 		update: sql(`
 			UPDATE sessions SET
 				fields = COALESCE($2, fields),

@@ -1,5 +1,5 @@
-// Package telemetry measures a session store with OpenTelemetry: a span and a duration for each call to the store, and a
-// count of what happens to sessions. It is short, to be copied and changed.
+// Package telemetry measures a session store with OpenTelemetry: a span and a duration for each call to the store, and
+// a count of what happens to sessions. It is short, to be copied and changed.
 //
 //	tel, err := telemetry.New(otel.GetTracerProvider(), otel.GetMeterProvider())
 //	…

@@ -42,7 +42,8 @@ type Queue[C any] struct {
 	// Calm is how many calls a second never wait.
 	Calm int
 
-	// Parts is how many groups all calls make at least: none has more than its share of those that wait or are under way.
+	// Parts is how many groups all calls make at least: none has more than its share of those that wait or are under
+	// way.
 	Parts int
 
 	alone    func(context.Context, C) C
@@ -76,8 +77,8 @@ type reply[C any] struct {
 }
 
 // New returns a Queue with at least so many lanes. Alone makes one call and returns it with its reply, in the goroutine
-// that brought it. Together makes several, and sets each to what it is with its reply, in another goroutine; its context
-// ends when the last of theirs has its deadline, and has the values of the first one's.
+// that brought it. Together makes several, and sets each to what it is with its reply, in another goroutine; its
+// context ends when the last of theirs has its deadline, and has the values of the first one's.
 func New[C any](least int, alone func(context.Context, C) C, together func(context.Context, []C)) *Queue[C] {
 	q := &Queue[C]{Patience: patience, Calm: calm, Parts: parts, alone: alone, together: together, least: least}
 	q.waiters.New = func() any { return &waiter[C]{reply: make(chan reply[C], 1)} }

@@ -41,8 +41,8 @@ var (
 	hasByEpoch = []string{fieldAccessed, fieldToken}
 )
 
-// How many fields the scripts are given to set. touch.lua looks through the record for each but the first, and apply.lua
-// makes an index once. Lua's stack, through which change.lua passes them on, holds about 8000 values.
+// How many fields the scripts are given to set. touch.lua looks through the record for each but the first, and
+// apply.lua makes an index once. Lua's stack, through which change.lua passes them on, holds about 8000 values.
 const (
 	maxTouchSets  = 8
 	maxChangeSets = 1000
