@@ -101,7 +101,7 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	if err != nil && !errors.Is(err, ErrNotReplicated) {
 		return 0, err
 	}
-	return n, cmp.Or(s.confirm(ctx, l, p), err, l.weak)
+	return n, cmp.Or(s.confirm(ctx, l, p), err, l.unreplicated)
 }
 
 // refreshForPrivilege reads past a local cache before a login or a rotation by hand.
@@ -293,7 +293,7 @@ func (s *Session) create(ctx context.Context) error {
 		s.abandon(ctx, l)
 		return err
 	}
-	return cmp.Or(s.confirm(ctx, l, p), err, l.weak)
+	return cmp.Or(s.confirm(ctx, l, p), err, l.unreplicated)
 }
 
 // abandon takes back a login whose session was not stored, or may not have been: nobody has its token, and it is to

@@ -17,8 +17,8 @@ var (
 	ErrExists = backend.ErrExists
 
 	// ErrConflict says that a login, or a rotation by hand, of the same session was faster than this change,
-	// which is therefore not stored: what was asked for before a change of privilege does not happen after it. So it
-	// is, for Options.RotateGrace, where a request that comes with the token before would make a new session: its
+	// which is therefore not stored: what was asked for before a change of privilege does not happen after it. For
+	// Options.RotateGrace, a request that still comes with the token before may not make a new session either: its
 	// cookie would take the place of the new token in the browser.
 	// Or another program has taken one of the session's own fields away meanwhile, so that it is no session any more.
 	// With a local cache it may be ErrNotFound instead: the token is not the session's any more.

@@ -20,7 +20,7 @@ import (
 type link struct {
 	key, id, value string
 	prune          bool  // it is time to search the index for dead entries
-	weak           error // ErrNotReplicated of what was made on the way
+	unreplicated   error // ErrNotReplicated of a write on the way, which was made
 }
 
 // maxBlocked is how often an index may be neither there nor not there, before it is taken for what it is: not an index.
@@ -54,7 +54,7 @@ func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime tim
 		case errors.Is(err, ErrNotFound):
 			err = m.b.Create(ctx, l.key, newIndex(id, l.value, lifetime))
 			if errors.Is(err, ErrNotReplicated) {
-				l.weak, err = m.storeFailed(ctx, "link", id, err), nil
+				l.unreplicated, err = m.storeFailed(ctx, "link", id, err), nil
 			}
 			if !errors.Is(err, ErrExists) {
 				break
@@ -78,7 +78,7 @@ func (m *Manager) link(ctx context.Context, owner, id, left string, lifetime tim
 		case err == nil:
 			n, err := m.endEntries(ctx, surplus)
 			if errors.Is(err, ErrNotReplicated) && n == len(surplus.entries) {
-				l.weak, err = err, nil
+				l.unreplicated, err = err, nil
 			}
 			return l, err
 		case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound):

@@ -141,36 +141,38 @@ func (m *Manager) endEntries(ctx context.Context, ix index) (int, error) {
 	if len(ix.entries) == 0 {
 		return 0, nil
 	}
-	missed, err1 := m.remove(ctx, ix)
+	missed, unreplicated1, err1 := m.remove(ctx, ix)
 	ended := len(ix.entries) - len(missed)
 	if err1 == nil {
 		err1 = m.unlink(ctx, ix, missed)
 	}
-	again, err2 := m.remove(ctx, index{owner: ix.owner, entries: missed})
-	return ended + len(missed) - len(again), errors.Join(err1, err2)
+	again, unreplicated2, err2 := m.remove(ctx, index{owner: ix.owner, entries: missed})
+	return ended + len(missed) - len(again), errors.Join(err1, err2, unreplicated1, unreplicated2)
 }
 
 // remove ends the sessions that ix names, and returns the entries of those that were not there, or not its
-// owner's, or could not be reached.
-func (m *Manager) remove(ctx context.Context, ix index) (missed map[string]string, err error) {
+// owner's, or could not be reached. unreplicated is the ErrNotReplicated of one that has ended.
+func (m *Manager) remove(ctx context.Context, ix index) (missed map[string]string, unreplicated, err error) {
 	var mu sync.Mutex
 	missed = make(map[string]string)
 	err = parallel(maps.All(ix.entries), func(id, value string) error {
 		err := m.removeOwned(ctx, ix.owner, id)
-		if err == nil {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrNotReplicated):
+			unreplicated = err
 			return nil
 		}
-		if !errors.Is(err, ErrNotReplicated) {
-			mu.Lock()
-			missed[id] = value
-			mu.Unlock()
-		}
+		missed[id] = value
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		return err
 	})
-	return missed, err
+	return missed, unreplicated, err
 }
 
 // removeOwned ends a session if it is owner's, or returns ErrNotFound.

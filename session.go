@@ -42,7 +42,7 @@ type state struct {
 	tooLarge bool // Commit has told that what has gathered is too large, and nothing was set since
 
 	presented bool         // the request came with a cookie
-	behind    bool         // whose token a login or a rotation has just replaced
+	behind    bool         // the cookie's token was replaced just now, by a login or a rotation
 	cookie    cookieChange // what the client is to be told
 	left      string       // the session that a login of this request has linked, and then did not get
 	fields    map[string]string
