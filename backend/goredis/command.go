@@ -16,17 +16,48 @@ import (
 // The same goes for reads. What is not to be sent again is not answered from a cache in go-redis either, which
 // may be stale, and a server that is down fails it at once. Load itself sends one that was lost again.
 type (
-	hash  struct{ *redis.MapStringStringCmd }
-	sums  struct{ *redis.IntSliceCmd }
-	texts struct{ *redis.StringSliceCmd }
-	whole struct{ *redis.Cmd }
+	hash   struct{ *redis.MapStringStringCmd }
+	loaded struct{ *redis.Cmd }
+	sums   struct{ *redis.IntSliceCmd }
+	texts  struct{ *redis.StringSliceCmd }
+	whole  struct{ *redis.Cmd }
 )
 
 // NoRetry is what go-redis asks a command.
-func (hash) NoRetry() bool  { return true }
-func (sums) NoRetry() bool  { return true }
-func (texts) NoRetry() bool { return true }
-func (whole) NoRetry() bool { return true }
+func (hash) NoRetry() bool   { return true }
+func (loaded) NoRetry() bool { return true }
+func (sums) NoRetry() bool   { return true }
+func (texts) NoRetry() bool  { return true }
+func (whole) NoRetry() bool  { return true }
+
+// Result returns the record that a script replies with, packed or not.
+func (l loaded) Result() (map[string]string, error) {
+	reply, err := l.Cmd.Result()
+	if err != nil {
+		return nil, err
+	}
+	switch reply := reply.(type) {
+	case string:
+		return redishash.Unpack(reply)
+	case []any:
+		return pairs(reply)
+	}
+	return nil, redishash.ErrReply
+}
+
+// pairs makes a hash of names and values.
+func pairs(reply []any) (map[string]string, error) {
+	hash := make(map[string]string, len(reply)/2)
+	for pair := range slices.Chunk(reply, 2) {
+		name, ok := pair[0].(string)
+		value, both := pair[len(pair)-1].(string)
+		if !ok || !both || len(pair) != 2 {
+			return nil, redishash.ErrReply
+		}
+		hash[name] = value
+	}
+	return hash, nil
+}
 
 // A command waits for a reply of type T.
 type command[T any] interface {
@@ -36,6 +67,10 @@ type command[T any] interface {
 
 func newHash(ctx context.Context, args ...any) command[map[string]string] {
 	return hash{redis.NewMapStringStringCmd(ctx, args...)}
+}
+
+func newLoaded(ctx context.Context, args ...any) command[map[string]string] {
+	return loaded{redis.NewCmd(ctx, args...)}
 }
 
 func newSums(ctx context.Context, args ...any) command[[]int64] {

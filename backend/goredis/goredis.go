@@ -144,7 +144,7 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backen
 	counters := redishash.Counters(&p)
 	call := redishash.Apply(b.prefix+id, &p, counters)
 	if p.Load {
-		hash, err := write(ctx, b, opApply, p.Durable, call, newHash)
+		hash, err := write(ctx, b, opApply, p.Durable, call, newLoaded)
 		if err != nil {
 			return backend.Record{}, err
 		}

@@ -102,6 +102,22 @@ func evalCommand(client rueidisclient.Client, call *redishash.Call) rueidisclien
 	return client.B().Arbitrary("EVAL", call.Source, "1").Keys(call.Key).Args(call.Args...).Build()
 }
 
+// loaded returns the record that a script replies with, packed or not.
+func loaded(result rueidisclient.RedisResult) (map[string]string, error) {
+	reply, err := result.ToMessage()
+	if err != nil {
+		return nil, err
+	}
+	if !reply.IsString() {
+		return reply.AsStrMap()
+	}
+	text, err := reply.ToString()
+	if err != nil {
+		return nil, err
+	}
+	return redishash.Unpack(text)
+}
+
 func isNoScript(err error) bool {
 	reply, ok := asReply(err)
 	return ok && reply.IsNoScript()

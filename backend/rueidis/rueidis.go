@@ -154,7 +154,7 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backen
 		return backend.Record{}, unreplicated
 	}
 	if p.Load {
-		hash, err := result.AsStrMap()
+		hash, err := loaded(result)
 		if err != nil {
 			return backend.Record{}, fail(ctx, opApply, err)
 		}

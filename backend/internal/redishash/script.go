@@ -68,8 +68,8 @@ func Counters(p *backend.Patch) []string {
 	return names
 }
 
-// Apply returns the call that changes a record. It replies with the record as a map if p.Load is set, and else
-// with an array of integers, the sums of counters.
+// Apply returns the call that changes a record. It replies with the record if p.Load is set, as an array of names and
+// values or as a text for [Unpack], and else with an array of integers, the sums of counters.
 func Apply(key string, p *backend.Patch, counters []string) Call {
 	if call, ok := byToken(key, p, counters); ok {
 		return call

@@ -31,7 +31,7 @@ var (
 
 // The names of the scripts.
 const (
-	touchSHA1  = "4a9fe005b62c93dda6d72bc5d54747df9d290971"
+	touchSHA1  = "478e54c811ffd45eb1dd40499a608815c4c86eec"
 	changeSHA1 = "bed850b9134855879df608cf3a40fe62a76fe2aa"
 )
 

@@ -30,6 +30,7 @@ func Commands(t *testing.T, k Kit) {
 		"ApplyLikeMemory":       testApplyLikeMemory,
 		"SessionsOwnScripts":    testSessionsOwnScripts,
 		"ReplyHasEachFieldOnce": testReplyHasEachFieldOnce,
+		"PackedReply":           testPackedReply,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, k) })
 	}

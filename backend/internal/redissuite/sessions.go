@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/internal/redishash"
+	"github.com/faeeb396/session/internal/redistest"
 )
 
 // The patches that have scripts of their own must do the same as the script that takes any. The same patch with one
@@ -54,12 +56,74 @@ func testReplyHasEachFieldOnce(t *testing.T, k Kit) {
 				}
 				call := redishash.Apply(key, &p, redishash.Counters(&p))
 				reply := s.Do(t, slices.Concat([]string{"EVAL", call.Source, "1", key}, call.Args)...)
-				if got, want := len(reply.Strings()), 2*len(s.Do(t, "HGETALL", key).Map()); got != want {
-					t.Errorf("Apply(%+v) replies with %d names and values, want %d: %v", p, got, want, reply)
+				if got, want := texts(reply), 2*len(s.Do(t, "HGETALL", key).Map()); got != want {
+					t.Errorf("Apply(%+v) replies with %d names and values, want %d: %q", p, got, want, reply)
 				}
 			}
 		}
 	})
+}
+
+// texts returns how many names and values a script has replied with, of which there are less than 2^16 where they are
+// packed.
+func texts(reply redistest.Reply) int {
+	packed := reply.String()
+	switch first := packed[0]; first {
+	case '[': // as fmt writes an array
+		return len(reply.Array())
+	case 0xdc:
+		return int(packed[1])<<8 | int(packed[2])
+	default:
+		return int(first &^ 0x90)
+	}
+}
+
+// What a script has packed is read back, whatever it is long.
+func testPackedReply(t *testing.T, k Kit) {
+	const most = 1 << 16 // that many fields are twice as many texts
+	k.onServers(t, func(t *testing.T, s *Store) {
+		for _, n := range []int{0, 1, 2, 3, 100, most/2 - 4, most/2 - 3, most / 2} {
+			rec := tokenRecord()
+			for i := range n {
+				rec.Fields[strconv.Itoa(i)] = "v"
+			}
+			s.checkTouch(t, "fields"+strconv.Itoa(n), rec)
+		}
+		for _, n := range []int{1, 31, 32, 255, 256, most - 1, most} {
+			rec := tokenRecord()
+			rec.Fields[strings.Repeat("n", n)] = strings.Repeat("\x00\xff", n)[:n]
+			s.checkTouch(t, "bytes"+strconv.Itoa(n), rec)
+		}
+	})
+}
+
+// tokenRecord returns the least that is a session.
+func tokenRecord() backend.Record {
+	rec := newRecord("1")
+	for _, name := range []string{"created_at", "last_accessed_at", "session_token"} {
+		rec.Fields[name] = "1"
+	}
+	return rec
+}
+
+// checkTouch touches a session by its token, which touch.lua does, and looks at what that returns.
+func (s *Store) checkTouch(t *testing.T, id string, rec backend.Record) {
+	t.Helper()
+	if err := s.Create(t.Context(), id, rec); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Apply(t.Context(), id, backend.Patch{
+		If:  map[string]string{"session_token": "1", "session_version": ""},
+		Has: []string{"created_at", "last_accessed_at"}, Touch: true, Load: true,
+		Set: map[string]string{"last_accessed_at": "2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Fields["last_accessed_at"] = "2"
+	if diff := cmp.Diff(rec, got); diff != "" {
+		t.Errorf("%s: mismatch (-want +got):\n%.1000s", id, diff)
+	}
 }
 
 // applied is what an Apply has done.
