@@ -133,7 +133,7 @@ func TestRequestAllocations(t *testing.T) {
 		serve func(ctx context.Context, s *session.Session) error
 		most  float64
 	}{
-		{"read", nil, readName, 3},
+		{"read", nil, readName, 1},
 		{"read, touched at every read", &session.Options{TouchInterval: -1}, readName, 6},
 		{"change", nil, changeName, 8},
 		{"count", nil, countView, 16},

@@ -28,7 +28,7 @@ func (m *Manager) Create(ctx context.Context, fields map[string]string, ttl time
 	if err := m.checkFields(fields); err != nil {
 		return nil, wrap("create", "", err)
 	}
-	s.fields, s.newTTL = maps.Clone(fields), true
+	s.fields.set, s.newTTL = maps.Clone(fields), true
 	if err := s.Commit(ctx); err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (m *Manager) apply(ctx context.Context, op string, token Token, p backend.P
 func (s *Session) noteSight(ctx context.Context) {
 	now := formatTime(s.m.now())
 	_, err := s.m.b.Apply(ctx, s.id(), backend.Patch{
-		If:  map[string]string{fieldToken: s.fields[fieldToken], fieldSeen: ""},
+		If:  map[string]string{fieldToken: s.fields.value(fieldToken), fieldSeen: ""},
 		Has: mustHave[:2:2],
 		Set: map[string]string{fieldSeen: now},
 	})

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -52,13 +51,13 @@ func (s *Session) change(add map[string]int64, timed bool) change {
 	if p.If == nil {
 		p.If = newPatchMap()
 	}
-	p.If[fieldCreated], p.If[fieldEpoch] = s.fields[fieldCreated], s.fields[fieldEpoch]
+	p.If[fieldCreated], p.If[fieldEpoch] = s.fields.value(fieldCreated), s.fields.value(fieldEpoch)
 	p.Has = mustHave[1:] // the first has its value among the conditions, which is not empty
 	if p.Set == nil {
 		p.Set = newPatchMap()
 	}
 	for _, name := range s.dirty.all() {
-		if v, ok := s.fields[name]; ok {
+		if v, ok := s.fields.get(name); ok {
 			p.Set[name] = v
 		} else {
 			p.Delete = append(p.Delete, name)
@@ -91,7 +90,7 @@ func (s *Session) timer(c *change) {
 	if !renewal && !seen {
 		return
 	}
-	stored := s.fields[fieldToken]
+	stored := s.fields.value(fieldToken)
 	switch {
 	case renewal && s.byPrevious: // the new token was never presented: give out another in its place
 		c.token = renewToken(s.id())
@@ -140,7 +139,7 @@ func (s *Session) privilege(c *change) {
 	p.Durable = true
 	c.token = renewToken(s.id())
 	p.Set[fieldToken] = hashToken(c.token).String()
-	p.Set[fieldEpoch] = nextEpoch(s.fields[fieldEpoch])
+	p.Set[fieldEpoch] = nextEpoch(s.fields.value(fieldEpoch))
 	p.Delete = append(p.Delete, fieldPrevious, fieldSeen)
 	if s.login {
 		p.Set[fieldOwner] = s.pending.owner
@@ -161,19 +160,21 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 		if !ok {
 			bad = errors.New("backend returned no counter")
 		}
-		s.put(name, v)
+		s.fields.put(name, v)
 		sum = n
 	}
 	if c.patch.TTL > 0 {
 		s.ttl = c.patch.TTL
 	}
-	maps.Copy(s.fields, c.patch.Set)
+	for name, value := range c.patch.Set {
+		s.fields.put(name, value)
+	}
 	for _, name := range c.patch.Delete {
-		delete(s.fields, name)
+		s.fields.remove(name)
 	}
 	if c.touch || c.timed || c.token != "" {
 		byPrevious := s.byPrevious && c.token == ""
-		s.meta, _ = s.m.opts.read(c.now, backend.Record{Fields: s.fields, TTL: s.ttl})
+		s.meta, _ = s.m.opts.read(c.now, &s.fields, s.ttl)
 		s.byPrevious = byPrevious
 	}
 	if c.token != "" {

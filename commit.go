@@ -41,8 +41,8 @@ func (s *Session) Commit(ctx context.Context) error {
 
 // commit stores what is pending, and delta added to the named counter unless that is empty.
 func (s *Session) commit(ctx context.Context, counter string, delta int64) (int64, error) {
-	if s.err != nil {
-		return 0, wrap("commit", s.id(), s.err)
+	if err := s.firstMisuse(); err != nil {
+		return 0, wrap("commit", s.id(), err)
 	}
 	if s.guard == nil { // else the update has looked
 		if err := s.checkSize(counter); err != nil {
@@ -80,20 +80,20 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	defer cancel()
 	if !s.login {
 		if s.remember && s.meta.owner != "" { // the index has to live as long
-			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left, s.loginLifetime(), true); err != nil {
+			if _, err := s.m.link(ctx, s.meta.owner, s.id(), s.left(), s.loginLifetime(), true); err != nil {
 				return 0, s.loginFailed(ctx, err)
 			}
 		}
 		return s.write(ctx, c)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left, s.loginLifetime(), false)
+	l, err := s.m.link(ctx, s.pending.owner, s.id(), s.left(), s.loginLifetime(), false)
 	if err != nil {
 		return 0, s.loginFailed(ctx, err)
 	}
 	p := s.pending
 	n, err := s.write(ctx, c)
 	if err != nil {
-		s.left = l.id // it takes no place in a second try, unless it lives
+		s.goneWrong().left = l.id // it takes no place in a second try, unless it lives
 	}
 	if err == errRestart {
 		return delta, s.startAgain(ctx, counter, delta)
@@ -184,7 +184,7 @@ func (s *Session) notLanded(ctx context.Context, asked bool, err error) error {
 
 // reset makes s a session that is not stored and holds nothing.
 func (s *Session) reset() {
-	s.token, s.stored, s.timed, s.fields, s.meta, s.pending = "", false, false, nil, meta{}, pending{}
+	s.token, s.stored, s.timed, s.fields, s.meta, s.pending = "", false, false, fields{}, meta{}, pending{}
 	s.ttl = s.m.opts.IdleTimeout
 }
 
@@ -222,18 +222,18 @@ func (s *Session) startAgain(ctx context.Context, counter string, delta int64) e
 func (s *Session) startOver(ctx context.Context, counter string, delta int64) error {
 	s.restart(s.pending)
 	if counter != "" {
-		s.put(counter, strconv.FormatInt(delta, 10))
+		s.fields.put(counter, strconv.FormatInt(delta, 10))
 	}
 	err := s.create(ctx)
 	if !s.stored {
-		delete(s.fields, counter)
+		s.fields.remove(counter)
 	}
 	return err
 }
 
 // restart makes s a session that is not stored and holds what this request has set, which is p.
 func (s *Session) restart(p pending) {
-	fields, ttl := s.fields, s.ttl
+	before, ttl := s.fields, s.ttl
 	s.reset()
 	if s.cookie == setCookie {
 		s.cookie = keepCookie // that token is dead
@@ -243,21 +243,21 @@ func (s *Session) restart(p pending) {
 		s.ttl = ttl
 	}
 	for _, name := range p.dirty.all() {
-		if v, ok := fields[name]; ok {
-			s.put(name, v)
+		if v, ok := before.get(name); ok {
+			s.fields.put(name, v)
 		}
 	}
 }
 
 // replace ends the session, which is another owner's, and stores a new one for the owner who logs in.
 func (s *Session) replace(ctx context.Context, counter string, delta int64) error {
-	p, fields, ttl := s.pending, s.fields, s.ttl
+	p, before, ttl := s.pending, s.fields, s.ttl
 	err := s.destroy(ctx)
 	if err != nil && !errors.Is(err, ErrNotReplicated) {
 		return err
 	}
 	s.cookie = clearCookie
-	s.pending, s.fields, s.ttl = p, fields, ttl
+	s.pending, s.fields, s.ttl = p, before, ttl
 	s.others = false
 	return cmp.Or(s.startOver(ctx, counter, delta), err)
 }
@@ -279,17 +279,17 @@ func (s *Session) create(ctx context.Context) error {
 	if !s.login {
 		return s.insert(ctx, token)
 	}
-	l, err := s.m.link(ctx, s.pending.owner, id, s.left, s.loginLifetime(), false)
+	l, err := s.m.link(ctx, s.pending.owner, id, s.left(), s.loginLifetime(), false)
 	if err != nil {
 		if !refused(err) { // it may be listed
-			s.left = id
+			s.goneWrong().left = id
 			s.abandon(ctx, l)
 		}
 		return s.loginFailed(ctx, err)
 	}
 	p := s.pending
 	if err = s.insert(ctx, token); !s.stored {
-		s.left = id // it takes no place in a second try, unless it lives
+		s.goneWrong().left = id // it takes no place in a second try, unless it lives
 		s.abandon(ctx, l)
 		return err
 	}
@@ -308,7 +308,7 @@ func (s *Session) abandon(ctx context.Context, l link) {
 
 // holdsData reports whether the application has put anything into the session.
 func (s *Session) holdsData() bool {
-	for name := range s.fields {
+	for name := range s.fields.all {
 		if !reserved(name) {
 			return true
 		}
@@ -323,21 +323,20 @@ func (s *Session) loginLifetime() time.Duration { return s.m.opts.absoluteTimeou
 func (s *Session) insert(ctx context.Context, token string) error {
 	now := s.m.now()
 	stamp := formatTime(now)
-	fields := make(map[string]string, len(s.fields)+7)
-	maps.Copy(fields, s.fields)
-	fields[fieldCreated], fields[fieldAccessed] = stamp, stamp
-	fields[fieldToken] = hashToken(token).String()
+	set := maps.Collect(s.fields.all)
+	set[fieldCreated], set[fieldAccessed] = stamp, stamp
+	set[fieldToken] = hashToken(token).String()
 	ttl := s.ttl
 	if s.remember {
-		fields[fieldRemembered] = "1"
+		set[fieldRemembered] = "1"
 		if !s.newTTL {
 			ttl = s.m.opts.RememberIdleTimeout
 		}
 	}
 	if s.login {
-		fields[fieldOwner], fields[fieldAuthenticated], fields[fieldEpoch] = s.pending.owner, stamp, nextEpoch("")
+		set[fieldOwner], set[fieldAuthenticated], set[fieldEpoch] = s.pending.owner, stamp, nextEpoch("")
 	}
-	err := s.m.b.Create(ctx, token[:idLen], backend.Record{Fields: fields, TTL: ttl})
+	err := s.m.b.Create(ctx, token[:idLen], backend.Record{Fields: set, TTL: ttl})
 	if err != nil {
 		err = s.m.storeFailed(ctx, "create", "", err)
 		if refused(err) {
@@ -347,8 +346,8 @@ func (s *Session) insert(ctx context.Context, token string) error {
 			return err
 		}
 	}
-	s.token, s.stored, s.fields, s.ttl, s.cookie = token, true, fields, ttl, setCookie
-	s.meta, _ = s.m.opts.read(now, backend.Record{Fields: fields, TTL: ttl})
+	s.token, s.stored, s.fields, s.ttl, s.cookie = token, true, fields{set: set}, ttl, setCookie
+	s.meta, _ = s.m.opts.read(now, &s.fields, ttl)
 	s.m.emit(ctx, Event{Kind: EventCreated, ID: s.id(), Owner: s.meta.owner})
 	s.announce(ctx, change{})
 	s.pending = pending{}
@@ -365,7 +364,7 @@ func (s *Session) checkSize(counter string) error {
 		return nil
 	}
 	n, bytes := s.size("")
-	if _, ok := s.fields[counter]; !ok && counter != "" {
+	if counter != "" && !s.fields.has(counter) {
 		n++
 		bytes += len(counter) + 1
 	}
@@ -374,7 +373,7 @@ func (s *Session) checkSize(counter string) error {
 
 // size returns how many of the application's fields there are beside one, and their bytes.
 func (s *Session) size(beside string) (n, bytes int) {
-	for name, v := range s.fields {
+	for name, v := range s.fields.all {
 		if !reserved(name) && name != beside {
 			n++
 			bytes += len(name) + len(v)
@@ -386,7 +385,7 @@ func (s *Session) size(beside string) (n, bytes int) {
 // grows reports whether a change sets one of the application's fields, or a counter.
 func (s *Session) grows(counter string) bool {
 	for _, name := range s.dirty.all() {
-		if _, ok := s.fields[name]; ok && !reserved(name) {
+		if s.fields.has(name) && !reserved(name) {
 			return true
 		}
 	}

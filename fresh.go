@@ -28,23 +28,24 @@ func (s *Session) Fresh(ctx context.Context) error {
 // session that is not stored; the error is the store's. See OWASP ASVS 5.0, 7.4.1.
 func (s *Session) Alive(ctx context.Context) (bool, error) {
 	s.mu.Lock()
-	id, stored, created, epoch := s.id(), s.stored, s.fields[fieldCreated], s.fields[fieldEpoch]
+	id, stored, created, epoch := s.id(), s.stored, s.fields.value(fieldCreated), s.fields.value(fieldEpoch)
 	s.mu.Unlock()
 	if !stored {
 		return false, nil
 	}
-	rec, err := s.m.fresh.Load(hookContext{ctx, s.m}, id)
+	loaded, err := s.m.fresh.Load(hookContext{ctx, s.m}, id)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, s.m.storeFailed(ctx, "load", id, err)
 	}
-	_, v := s.m.opts.read(s.m.opts.Now(), rec)
+	rec := newRecord(loaded)
+	_, v := s.m.opts.read(s.m.opts.Now(), &rec.fields, rec.ttl)
 	if v == unreadable {
 		return false, s.m.storeFailed(ctx, "load", id, ErrUnreadable)
 	}
-	return v == live && rec.Fields[fieldCreated] == created && rec.Fields[fieldEpoch] == epoch, nil
+	return v == live && rec.value(fieldCreated) == created && rec.value(fieldEpoch) == epoch, nil
 }
 
 // AuthenticatedWithin reports whether the owner logged in at most d ago: to ask for a new login before something that
@@ -89,12 +90,13 @@ func (s *Session) refresh(ctx context.Context) error {
 	if !s.stored || !s.cached {
 		return nil
 	}
-	rec, err := s.m.fresh.Load(ctx, s.id())
+	loaded, err := s.m.fresh.Load(ctx, s.id())
 	if err != nil {
 		return err
 	}
 	s.cached = false
-	mt, v := s.m.opts.judge(s.m.opts.Now(), rec, hashToken(s.token))
+	rec := newRecord(loaded)
+	mt, v := s.m.opts.judge(s.m.opts.Now(), &rec, hashToken(s.token))
 	switch v {
 	case live:
 	case unreadable:
@@ -103,18 +105,18 @@ func (s *Session) refresh(ctx context.Context) error {
 		return ErrNotFound
 	}
 	for _, name := range s.dirty.all() {
-		if value, ok := s.fields[name]; ok {
-			rec.Fields[name] = value
+		if value, ok := s.fields.get(name); ok {
+			rec.put(name, value)
 		} else {
-			delete(rec.Fields, name)
+			rec.remove(name)
 		}
 	}
-	s.fields, s.meta = rec.Fields, mt
+	s.fields, s.meta = rec.fields, mt
 	if s.others {
 		s.forget()
 	}
 	if !s.newTTL {
-		s.ttl = rec.TTL
+		s.ttl = rec.ttl
 	}
 	return nil
 }

@@ -358,7 +358,7 @@ func (s *Session) end() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	return wrap("change", s.id(), s.err)
+	return wrap("change", s.id(), s.firstMisuse())
 }
 
 // cookie is what the client is to be told.

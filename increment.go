@@ -37,7 +37,7 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 	}
 	// What the store holds is replaced anyway: the sum is known here.
 	sum := delta
-	if v, ok := s.fields[name]; ok {
+	if v, ok := s.fields.get(name); ok {
 		cur, ok := parseCounter(v)
 		if sum += cur; !ok || !inCounterRange(sum) {
 			return 0, noCounter()
@@ -53,20 +53,20 @@ func (s *Session) Increment(ctx context.Context, name string, delta int64) (int6
 // storeField sets a field and stores it at once, with everything that has gathered. If that fails, the field is as it
 // was before, and no later commit makes up for it.
 func (s *Session) storeField(ctx context.Context, name, value string) error {
-	old, was := s.fields[name]
-	s.put(name, value)
+	old, was := s.fields.get(name)
+	s.fields.put(name, value)
 	s.markDirty(name)
 	_, err := s.commit(ctx, "", 0)
 	if err == nil || errors.Is(err, ErrNotReplicated) && s.stored && !s.dirty.has(name) {
 		return err // it was stored
 	}
-	if _, ok := s.fields[name]; !ok {
+	if !s.fields.has(name) {
 		return err // the session has ended
 	}
 	if was {
-		s.put(name, old)
+		s.fields.put(name, old)
 	} else {
-		delete(s.fields, name)
+		s.fields.remove(name)
 	}
 	return err
 }

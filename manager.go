@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/internal/direct"
 )
 
 // Manager makes, loads, stores and ends the sessions that a backend keeps. It holds no state of its own: any number of
@@ -15,10 +16,11 @@ import (
 // apart, such as an admin site's, need a store or a prefix of their own and, where a browser sends both,
 // another CookieOptions.Name. It is safe for concurrent use.
 type Manager struct {
-	b     backend.Backend
-	fresh backend.Backend // reads past a local cache; b where there is none
-	cache bool            // there is a local cache
-	opts  Options
+	b      backend.Backend
+	fresh  backend.Backend // reads past a local cache; b where there is none
+	direct direct.Loader   // reads from b for less than its Load, if not nil
+	cache  bool            // there is a local cache
+	opts   Options
 }
 
 // New returns a Manager over b. opts may be nil: the defaults are safe. An error names the invalid
@@ -31,7 +33,7 @@ func New(b backend.Backend, opts *Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{b: b, fresh: b, opts: o}
+	m := &Manager{b: b, fresh: b, direct: direct.Of(b), opts: o}
 	if c, ok := backend.As[backend.Cacher](b); ok {
 		if fresh := c.Fresh(); fresh != nil {
 			m.fresh, m.cache = fresh, true
@@ -83,19 +85,24 @@ func (m *Manager) NewSession() *Session {
 // fetch reads the record that a token names, touching it in the same round trip if touch is set. It returns
 // ErrNotFound where there is none, and the record however the token fits it otherwise, unless it was touched:
 // then the token fits.
-func (m *Manager) fetch(ctx context.Context, id string, hash tokenHash, touch bool) (rec backend.Record, touched bool, err error) {
+func (m *Manager) fetch(ctx context.Context, id string, hash tokenHash, touch bool) (_ record, touched bool, err error) {
 	if touch {
 		p := m.byToken(hash, backend.Patch{Load: true})
-		if rec, err = m.b.Apply(ctx, id, p); err == nil {
+		rec, err := m.b.Apply(ctx, id, p)
+		if err == nil {
 			made(&p)
-			return rec, true, nil
+			return newRecord(rec), true, nil
 		}
 		if !errors.Is(err, ErrConflict) {
-			return rec, false, err
+			return record{}, false, err
 		}
 	}
-	rec, err = m.b.Load(ctx, id)
-	return rec, false, err
+	if m.direct != nil {
+		rec, err := m.direct(ctx, id)
+		return record{fields{rec.Packed, rec.Fields}, rec.TTL}, false, err
+	}
+	rec, err := m.b.Load(ctx, id)
+	return newRecord(rec), false, err
 }
 
 // byToken makes p conditional on the token, and a touch.
@@ -123,30 +130,33 @@ func (s *Session) load(ctx context.Context, token string, touch bool) error {
 	if err != nil {
 		return s.m.storeFailed(ctx, "load", id, err)
 	}
-	mt, v := s.m.opts.judge(s.m.opts.Now(), rec, hash)
+	mt, v := s.m.opts.judge(s.m.opts.Now(), &rec, hash)
 	s.cached = s.m.cache && !touched
 	if s.cached && v != live {
 		s.cached = false
-		if rec, err = s.m.fresh.Load(ctx, id); err != nil {
+		loaded, err := s.m.fresh.Load(ctx, id)
+		if err != nil {
 			return s.m.storeFailed(ctx, "load", id, err)
 		}
-		mt, v = s.m.opts.judge(s.m.opts.Now(), rec, hash)
+		rec = newRecord(loaded)
+		mt, v = s.m.opts.judge(s.m.opts.Now(), &rec, hash)
 	}
-	return s.conclude(ctx, token, rec, touched, mt, v)
+	return s.conclude(ctx, token, &rec, touched, mt, v)
 }
 
 // adopt takes a record over if it is a live session and the token is its own.
 func (s *Session) adopt(ctx context.Context, token string, hash tokenHash, rec backend.Record, touched bool) error {
-	mt, v := s.m.opts.judge(s.m.opts.Now(), rec, hash)
-	return s.conclude(ctx, token, rec, touched, mt, v)
+	r := newRecord(rec)
+	mt, v := s.m.opts.judge(s.m.opts.Now(), &r, hash)
+	return s.conclude(ctx, token, &r, touched, mt, v)
 }
 
 // conclude does what the verdict on a record asks for.
-func (s *Session) conclude(ctx context.Context, token string, rec backend.Record, touched bool, mt meta, v verdict) error {
+func (s *Session) conclude(ctx context.Context, token string, rec *record, touched bool, mt meta, v verdict) error {
 	id := token[:idLen]
 	switch v {
 	case live:
-		s.token, s.stored, s.fields, s.ttl, s.meta, s.touched = token, true, rec.Fields, rec.TTL, mt, touched
+		s.token, s.stored, s.fields, s.ttl, s.meta, s.touched = token, true, rec.fields, rec.ttl, mt, touched
 		return nil
 	case reused:
 		if s.peeked {
@@ -167,11 +177,11 @@ func (s *Session) conclude(ctx context.Context, token string, rec backend.Record
 
 // reap ends a session that is past its lifetime, unless a login has started that over meanwhile, or Remember has made
 // it longer.
-func (m *Manager) reap(ctx context.Context, id string, mt meta, rec backend.Record) {
+func (m *Manager) reap(ctx context.Context, id string, mt meta, rec *record) {
 	_, err := m.b.Apply(ctx, id, backend.Patch{
 		If: map[string]string{
-			fieldCreated: rec.Fields[fieldCreated], fieldEpoch: rec.Fields[fieldEpoch],
-			fieldRemembered: rec.Fields[fieldRemembered],
+			fieldCreated: rec.value(fieldCreated), fieldEpoch: rec.value(fieldEpoch),
+			fieldRemembered: rec.value(fieldRemembered),
 		},
 		Remove: true,
 	})
@@ -184,9 +194,9 @@ func (m *Manager) reap(ctx context.Context, id string, mt meta, rec backend.Reco
 
 // endReused ends a session whose replaced token came back: one of the two who hold its tokens stole one. A login
 // or another rotation meanwhile, which made that token worthless, saves it.
-func (m *Manager) endReused(ctx context.Context, id string, mt meta, rec backend.Record) {
+func (m *Manager) endReused(ctx context.Context, id string, mt meta, rec *record) {
 	_, err := m.b.Apply(ctx, id, backend.Patch{
-		If:     map[string]string{fieldCreated: rec.Fields[fieldCreated], fieldPrevious: rec.Fields[fieldPrevious]},
+		If:     map[string]string{fieldCreated: rec.value(fieldCreated), fieldPrevious: rec.value(fieldPrevious)},
 		Remove: true,
 	})
 	if err == nil {

@@ -3,8 +3,6 @@ package session
 import (
 	"strconv"
 	"time"
-
-	"github.com/faeeb396/session/backend"
 )
 
 // This file decides: from a record, the time and the options, without I/O.
@@ -50,12 +48,12 @@ const (
 )
 
 // judge reads a record and says what it is worth to the holder of a token with this hash.
-func (o *Options) judge(now time.Time, rec backend.Record, hash tokenHash) (meta, verdict) {
-	m, v := o.read(now, rec)
+func (o *Options) judge(now time.Time, rec *record, hash tokenHash) (meta, verdict) {
+	m, v := o.read(now, &rec.fields, rec.ttl)
 	switch {
-	case v != live || hash.matches(rec.Fields[fieldToken]):
+	case v != live || hash.matches(rec.value(fieldToken)):
 		return m, v
-	case !m.previous || !hash.matches(rec.Fields[fieldPrevious]):
+	case !m.previous || !hash.matches(rec.value(fieldPrevious)):
 		return m, mismatch
 	case m.seen != 0 && o.graceOver(now, m.seen):
 		return m, reused
@@ -66,59 +64,75 @@ func (o *Options) judge(now time.Time, rec backend.Record, hash tokenHash) (meta
 
 // read reads the reserved fields and says whether they make a live session. It goes through all fields once: that takes
 // less than looking for each reserved one, most of which are not there.
-func (o *Options) read(now time.Time, rec backend.Record) (meta, verdict) {
-	var (
-		m     meta
-		token bool
-		ok    = rec.TTL >= time.Second
-
-		// These count only after a rotation on a timer.
-		previous, seen bool
-		seenAt         string
-	)
-	for name, text := range rec.Fields {
-		switch name {
-		case fieldVersion:
-			return meta{}, unreadable
-		case fieldToken:
-			token = text != ""
-		case fieldCreated:
-			m.created = readTime(text, &ok)
-		case fieldAccessed:
-			m.accessed = readTime(text, &ok)
-		case fieldAuthenticated:
-			m.authenticated = readTime(text, &ok)
-		case fieldRotated:
-			m.rotated = readTime(text, &ok)
-		case fieldRemembered:
-			m.remembered = text != ""
-		case fieldOwner:
-			m.owner = text
-		case fieldPrevious:
-			previous = text != ""
-		case fieldSeen:
-			seen, seenAt = true, text
-		}
+func (o *Options) read(now time.Time, f *fields, ttl time.Duration) (meta, verdict) {
+	var r reading
+	for rest := f.packed; rest != ""; {
+		var name, text string
+		name, text, rest = rest.Next()
+		r.field(name, text)
 	}
+	for name, text := range f.set {
+		r.field(name, text)
+	}
+	m := r.meta
 	if m.rotated != 0 {
-		m.previous = previous
-		if seen {
-			m.seen = readTime(seenAt, &ok)
+		m.previous = r.previous
+		if r.seen {
+			m.seen = r.time(r.seenAt)
 		}
 	}
-	if !ok || !token || m.created == 0 || m.accessed == 0 {
+	switch {
+	case r.newer:
+		return meta{}, unreadable
+	case r.bad || !r.token || m.created == 0 || m.accessed == 0 || ttl < time.Second:
 		return meta{}, noSession
-	}
-	if !now.Before(o.lifetimeEnd(m)) {
+	case !now.Before(o.lifetimeEnd(m)):
 		return m, expired
 	}
 	return m, live
 }
 
-// readTime returns the time that text says, and clears ok if it says none.
-func readTime(text string, ok *bool) instant {
-	t, valid := parseTime(text)
-	*ok = *ok && valid
+// reading is what the fields that were read so far say.
+type reading struct {
+	meta
+	token bool // there is one
+	newer bool // a newer version of this library has written the record
+	bad   bool // a time is none
+
+	// These count only after a rotation on a timer.
+	previous, seen bool
+	seenAt         string
+}
+
+func (r *reading) field(name, text string) {
+	switch name {
+	case fieldVersion:
+		r.newer = true
+	case fieldToken:
+		r.token = text != ""
+	case fieldCreated:
+		r.created = r.time(text)
+	case fieldAccessed:
+		r.accessed = r.time(text)
+	case fieldAuthenticated:
+		r.authenticated = r.time(text)
+	case fieldRotated:
+		r.rotated = r.time(text)
+	case fieldRemembered:
+		r.remembered = text != ""
+	case fieldOwner:
+		r.owner = text
+	case fieldPrevious:
+		r.previous = text != ""
+	case fieldSeen:
+		r.seen, r.seenAt = true, text
+	}
+}
+
+// time returns the time that text says.
+func (r *reading) time(text string) instant {
+	t, ok := parseTime(text)
+	r.bad = r.bad || !ok
 	return t
 }
 

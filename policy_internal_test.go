@@ -4,24 +4,28 @@ import (
 	"testing"
 	"time"
 
-	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/internal/packing"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-func record(change map[string]string) backend.Record {
-	fields := map[string]string{
+// sample returns a live session's record, changed.
+func sample(change map[string]string) record {
+	set := map[string]string{
 		fieldCreated:  "2026-11-23T11:00:00+00:00",
 		fieldAccessed: "2026-11-23T11:59:00+00:00",
 		fieldToken:    hashToken(goodToken).String(),
 	}
 	for name, value := range change {
-		if fields[name] = value; value == "absent" {
-			delete(fields, name)
+		if set[name] = value; value == "absent" {
+			delete(set, name)
 		}
 	}
-	return backend.Record{Fields: fields, TTL: 30 * time.Minute}
+	return record{fields{set: set}, 30 * time.Minute}
 }
+
+// packed returns f packed.
+func packed(f fields) fields { return fields{packed: packing.Pack(f.set)} }
 
 const goodToken = "3q2-7wAAAAAAAAABxxxxxxxxxxxxxxxxxxxxxxxxxxA"
 
@@ -66,15 +70,17 @@ func TestJudge(t *testing.T) {
 		{name: "other hash", change: map[string]string{fieldToken: "short"}, want: mismatch},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rec, token := record(tt.change), goodToken
+			rec, token := sample(tt.change), goodToken
 			if tt.ttl != 0 {
-				rec.TTL = tt.ttl
+				rec.ttl = tt.ttl
 			}
 			if tt.token != "" {
 				token = tt.token
 			}
-			if _, got := opts.judge(noon, rec, hashToken(token)); got != tt.want {
-				t.Errorf("judge = %v, want %v", got, tt.want)
+			for _, f := range []fields{rec.fields, packed(rec.fields)} {
+				if _, got := opts.judge(noon, &record{f, rec.ttl}, hashToken(token)); got != tt.want {
+					t.Errorf("judge(%v) = %v, want %v", f, got, tt.want)
+				}
 			}
 		})
 	}

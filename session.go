@@ -44,14 +44,43 @@ type state struct {
 	presented bool         // the request came with a cookie
 	behind    bool         // the cookie's token was replaced just now, by a login or a rotation
 	cookie    cookieChange // what the client is to be told
-	left      string       // the session that a login of this request has linked, and then did not get
-	fields    map[string]string
+	fields    fields
 	ttl       time.Duration
 	meta
 
 	pending
-	guard *guard // of an Update, while it commits
-	err   error  // the first misuse, which fails the commit
+	guard  *guard  // of an Update, while it commits
+	mishap *mishap // nil if all goes well
+}
+
+// mishap is what few sessions have.
+type mishap struct {
+	misuse error  // the first one, which fails the commit
+	left   string // the session that a login of this request has linked, and then did not get
+}
+
+// firstMisuse returns the first misuse.
+func (s *state) firstMisuse() error {
+	if s.mishap == nil {
+		return nil
+	}
+	return s.mishap.misuse
+}
+
+// left returns the session that a login of this request has linked, and then did not get.
+func (s *state) left() string {
+	if s.mishap == nil {
+		return ""
+	}
+	return s.mishap.left
+}
+
+// goneWrong returns what is to hold a mishap.
+func (s *state) goneWrong() *mishap {
+	if s.mishap == nil {
+		s.mishap = new(mishap)
+	}
+	return s.mishap
 }
 
 // pending is what a Session has gathered and not stored yet.
@@ -127,16 +156,15 @@ func (s *Session) Lookup(name string) (string, bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, ok := s.fields[name]
-	return v, ok
+	return s.fields.get(name)
 }
 
 // All returns the application's fields as they were when the iteration began, in no order.
 func (s *Session) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		s.mu.Lock()
-		fields := make(map[string]string, len(s.fields))
-		for name, value := range s.fields {
+		fields := make(map[string]string)
+		for name, value := range s.fields.all {
 			if !reserved(name) {
 				fields[name] = value
 			}
@@ -163,7 +191,7 @@ func (s *Session) Set(name, value string) {
 	if !s.mayChange(name) {
 		return
 	}
-	s.put(name, value)
+	s.fields.put(name, value)
 	s.markDirty(name)
 }
 
@@ -174,15 +202,8 @@ func (s *Session) Delete(name string) {
 	if !s.mayChange(name) {
 		return
 	}
-	delete(s.fields, name)
+	s.fields.remove(name)
 	s.markDirty(name)
-}
-
-func (s *Session) put(name, value string) {
-	if s.fields == nil {
-		s.fields = make(map[string]string)
-	}
-	s.fields[name] = value
 }
 
 func (s *Session) markDirty(name string) {
@@ -215,10 +236,10 @@ func (s *Session) open(what, name string) bool {
 }
 
 func (s *Session) misuse(err error) {
-	if s.err != nil {
+	if s.firstMisuse() != nil {
 		return
 	}
-	s.err = err
+	s.goneWrong().misuse = err
 	if s.over { // nobody looks at Err any more
 		s.m.emit(context.Background(), Event{
 			Kind: EventLateChange, ID: s.id(), Owner: s.meta.owner, Err: wrap("change", s.id(), err),
@@ -231,7 +252,7 @@ func (s *Session) misuse(err error) {
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return wrap("change", s.id(), s.err)
+	return wrap("change", s.id(), s.firstMisuse())
 }
 
 // TTL returns how long the session lives without being used: Options.IdleTimeout, or what SetTTL said. What Login and
@@ -358,7 +379,7 @@ func (s *Session) Login(owner string) {
 
 // forget drops the application's fields that this request has not set.
 func (s *Session) forget() {
-	maps.DeleteFunc(s.fields, func(name, _ string) bool {
+	maps.DeleteFunc(s.fields.changeable(), func(name, _ string) bool {
 		return !s.dirty.has(name) && (name == fieldLabel || !reserved(name))
 	})
 }
@@ -398,7 +419,7 @@ func (s *Session) SetLabel(label string) {
 		_, size := utf8.DecodeLastRuneInString(label)
 		label = label[:len(label)-size]
 	}
-	s.put(fieldLabel, label)
+	s.fields.put(fieldLabel, label)
 	s.markDirty(fieldLabel)
 }
 
@@ -406,7 +427,7 @@ func (s *Session) SetLabel(label string) {
 func (s *Session) Label() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.fields[fieldLabel]
+	return s.fields.value(fieldLabel)
 }
 
 // Rotate replaces the token with the next commit. The old one dies at once, and so do the changes of requests

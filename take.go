@@ -24,14 +24,14 @@ func (s *Session) Take(ctx context.Context, name string) (value string, ok bool,
 	if err := s.mayStore("take", name); err != nil {
 		return "", false, err
 	}
-	if _, ok := s.fields[name]; !ok && !s.dirty.has(name) {
+	if !s.fields.has(name) && !s.dirty.has(name) {
 		if err := s.freshen(ctx); err != nil { // another machine may have set it
 			return "", false, err
 		}
 	}
 	var t tries
 	for {
-		value, ok := s.fields[name]
+		value, ok := s.fields.get(name)
 		if !ok {
 			return "", false, nil
 		}
@@ -56,7 +56,7 @@ func (s *Session) mayStore(op, name string) error {
 	case s.sealed:
 		return wrap(op, s.id(), ErrCommitted)
 	}
-	return wrap(op, s.id(), s.err)
+	return wrap(op, s.id(), s.firstMisuse())
 }
 
 // fitsWithout reports whether the session has its limits without a field, with what has gathered.
@@ -87,26 +87,26 @@ func (s *Session) take(ctx context.Context, name, value string, again bool) erro
 		return s.guarded(ctx, guard{name: name, old: value, ok: true, remove: true, again: again})
 	}
 	// Nobody else can see this value: it was set here, and is not stored yet.
-	delete(s.fields, name)
+	s.fields.remove(name)
 	s.markDirty(name)
 	_, err := s.commit(ctx, "", 0)
 	if misused(err) {
-		s.put(name, value) // nothing was written: it is there as before
+		s.fields.put(name, value) // nothing was written: it is there as before
 	}
 	return err
 }
 
 // sameAs reports whether a record that was read by the session's ID is the session, and has not changed hands.
 func (s *Session) sameAs(rec backend.Record) bool {
-	return rec.Fields[fieldCreated] == s.fields[fieldCreated] && rec.Fields[fieldEpoch] == s.fields[fieldEpoch] &&
+	return rec.Fields[fieldCreated] == s.fields.value(fieldCreated) && rec.Fields[fieldEpoch] == s.fields.value(fieldEpoch) &&
 		!partial(rec.Fields)
 }
 
 // adoptField takes over what a record holds in a field.
 func (s *Session) adoptField(name string, rec backend.Record) {
 	if v, ok := rec.Fields[name]; ok {
-		s.put(name, v)
+		s.fields.put(name, v)
 	} else {
-		delete(s.fields, name)
+		s.fields.remove(name)
 	}
 }

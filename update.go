@@ -98,7 +98,7 @@ type sight struct {
 }
 
 func (s *Session) sight(name string) sight {
-	value, ok := s.fields[name]
+	value, ok := s.fields.get(name)
 	return sight{value, ok, s.id(), s.ownerNow()}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/internal/direct"
 )
 
 // Load implements [backend.Backend]. It sees every write that has returned.
@@ -12,6 +13,32 @@ func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
 		return backend.Record{}, err
 	}
 	return b.read(id, &backend.Patch{Load: true})
+}
+
+// A session.Manager reads with loadPacked.
+func init() { //nolint:gochecknoinits // as image formats are registered: nobody has to do anything to have it
+	direct.Register(func(b backend.Backend) direct.Loader {
+		if m, ok := b.(*Backend); ok {
+			return m.loadPacked
+		}
+		return nil
+	})
+}
+
+// loadPacked is Load, but for what it returns.
+func (b *Backend) loadPacked(ctx context.Context, id string) (direct.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return direct.Record{}, err
+	}
+	r, err := b.get(id, &backend.Patch{Load: true})
+	if err != nil {
+		return direct.Record{}, err
+	}
+	ttl, _, fields := r.packed.header()
+	if r.large != nil {
+		return direct.Record{Fields: r.large.fields, TTL: ttl}, nil
+	}
+	return direct.Record{Packed: fields, TTL: ttl}, nil
 }
 
 // Apply implements [backend.Backend].
@@ -44,16 +71,22 @@ func writes(p *backend.Patch) bool {
 
 // read is Apply for a patch that changes nothing. It shares the shard's lock with other reads.
 func (b *Backend) read(id string, p *backend.Patch) (backend.Record, error) {
+	r, err := b.get(id, p)
+	if err != nil || !p.Load {
+		return backend.Record{}, err
+	}
+	return r.unpack(), nil
+}
+
+// get returns what a patch that changes nothing asks for.
+func (b *Backend) get(id string, p *backend.Patch) (record, error) {
 	s, hash := b.shardOf(id)
 	s.mu.RLock()
 	now := b.now()
 	r, err := s.read(hash, id, p, now)
 	s.mu.RUnlock()
 	s.trySweep(now)
-	if err != nil || !p.Load {
-		return backend.Record{}, err
-	}
-	return r.unpack(), nil
+	return r, err
 }
 
 // read returns the record under id if the conditions of p hold, pinned if p asks for it. The caller holds the

@@ -6,12 +6,23 @@ import (
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/memory"
 	"github.com/faeeb396/session/conformance"
+	"github.com/faeeb396/session/internal/direct/directtest"
 )
 
 func TestConformance(t *testing.T) {
 	newTarget := func(*testing.T) conformance.Target {
 		b := memory.New(nil)
 		return conformance.Target{Backend: b, Second: b}
+	}
+	conformance.RunSynctest(t, newTarget)
+	conformance.RunSessionsSynctest(t, newTarget)
+}
+
+// What a Manager reads.
+func TestConformanceDirect(t *testing.T) {
+	newTarget := func(t *testing.T) conformance.Target {
+		b := memory.New(nil)
+		return conformance.Target{Backend: directtest.New(t, b), Second: b}
 	}
 	conformance.RunSynctest(t, newTarget)
 	conformance.RunSessionsSynctest(t, newTarget)

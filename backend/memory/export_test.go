@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"time"
+
+	"github.com/faeeb396/session/internal/packing"
 )
 
 // Limits that tests go up to.
@@ -161,8 +163,8 @@ func (s *shard) checkRecords() error {
 func (r *record) check() error {
 	_, n, rest := r.packed.header()
 	fields := r.packed.toMap()
-	if len(fields) != n || sizeOf(fields) != len(rest) {
-		return fmt.Errorf("%d fields of %d bytes, want %d of %d", len(fields), sizeOf(fields), n, len(rest))
+	if len(fields) != n || packing.Size(fields) != len(rest) {
+		return fmt.Errorf("%d fields of %d bytes, want %d of %d", len(fields), packing.Size(fields), n, len(rest))
 	}
 	switch l := r.large; {
 	case l == nil && len(rest) > largeSize:
@@ -171,8 +173,8 @@ func (r *record) check() error {
 		return nil
 	case n != 0:
 		return fmt.Errorf("large with %d fields besides", n)
-	case l.size != sizeOf(l.fields):
-		return fmt.Errorf("size is %d, want %d", l.size, sizeOf(l.fields))
+	case l.size != packing.Size(l.fields):
+		return fmt.Errorf("size is %d, want %d", l.size, packing.Size(l.fields))
 	case l.size <= smallSize:
 		return fmt.Errorf("large with %d bytes", l.size)
 	case l.most < len(l.fields) || len(l.fields) <= l.most/4:

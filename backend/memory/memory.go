@@ -11,9 +11,9 @@
 //
 // A record is one immutable string that holds the ID, the time to live and all fields, found through a hash
 // table of its own: about 280 bytes of heap for a session with two short fields of the application, as
-// BenchmarkHeapPerSession shows. A read makes one map for the caller, whose strings are parts of the record's;
-// keeping one of them keeps the memory of the whole record. A change of a field writes the record anew, and a
-// touch writes nothing but a deadline.
+// BenchmarkHeapPerSession shows. Load makes one map for the caller, whose strings are parts of the record's;
+// keeping one of them keeps the memory of the whole record. A session.Manager reads without that map. A change of a
+// field writes the record anew, and a touch writes nothing but a deadline.
 //
 // A record whose fields take more than 2 KiB is a map instead, so that a change of one field costs the same
 // however many others there are; one of 10 000 fields changes as fast as a small one. Load copies that map

@@ -1,24 +1,33 @@
 package memory
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/faeeb396/session/internal/packing"
 )
 
-// packed is a record in one string: the ID, the time to live in nanoseconds, the number of fields, and for
-// each field its name and value. Numbers are varints, and texts have their length before them. A string never
-// changes, so readers share it and need the lock only to get hold of it.
+// packed is a record in one string: the ID, the time to live in nanoseconds, the number of fields, and the fields. A
+// string never changes, so readers share it and need the lock only to get hold of it.
 type packed string
 
-// pack returns a record. size is the sizeOf(fields).
+// pack returns a record. size is the packing.Size(fields).
 func pack(id string, ttl time.Duration, fields map[string]string, size int) packed {
-	var w packer
-	w.header(id, ttl, len(fields), size)
-	w.fields(fields)
-	return packed(w.String())
+	var p packer
+	p.header(id, ttl, len(fields), size)
+	p.Fields(fields)
+	return packed(p.String())
+}
+
+// packer builds a packed record.
+type packer struct{ packing.Builder }
+
+// header starts a record with so many fields, which take size bytes.
+func (p *packer) header(id string, ttl time.Duration, fields, size int) {
+	p.Grow(packing.TextSize(id) + packing.NumberSize(uint64(ttl)) + packing.NumberSize(uint64(fields)) + size)
+	p.Text(id)
+	p.Number(uint64(ttl))
+	p.Number(uint64(fields))
 }
 
 // field is a field of a record.
@@ -32,11 +41,10 @@ func repack(r packed, ttl time.Duration, deleted []string, set []field) (packed,
 	}
 	fields, size := len(set), 0
 	for _, f := range set {
-		size += textSize(f.name) + textSize(f.value)
+		size += packing.TextSize(f.name) + packing.TextSize(f.value)
 	}
 	for rest := r.fields(); rest != ""; {
-		name, after := text(rest)
-		after = skip(after)
+		name, _, after := rest.Next()
 		if stays(name) {
 			fields, size = fields+1, size+len(rest)-len(after)
 		}
@@ -45,40 +53,44 @@ func repack(r packed, ttl time.Duration, deleted []string, set []field) (packed,
 	if size > largeSize {
 		return "", false
 	}
-	var w packer
-	w.header(r.id(), ttl, fields, size)
+	var p packer
+	p.header(r.id(), ttl, fields, size)
 	for rest := r.fields(); rest != ""; {
-		name, after := text(rest)
-		after = skip(after)
+		name, _, after := rest.Next()
 		if stays(name) {
-			w.WriteString(rest[:len(rest)-len(after)])
+			p.WriteString(string(rest[:len(rest)-len(after)]))
 		}
 		rest = after
 	}
 	for _, f := range set {
-		w.text(f.name)
-		w.text(f.value)
+		p.Text(f.name)
+		p.Text(f.value)
 	}
-	return packed(w.String()), true
+	return packed(p.String()), true
 }
 
 // id returns the ID, which is a part of r.
 func (r packed) id() string {
-	id, _ := text(string(r))
+	id, _ := packing.Text(string(r))
 	return id
 }
 
 // header takes r apart up to the first field.
-func (r packed) header() (ttl time.Duration, fields int, rest string) {
-	_, rest = text(string(r))
-	t, rest := number(rest)
-	n, rest := number(rest)
-	return time.Duration(t), int(n), rest
+func (r packed) header() (ttl time.Duration, fields int, rest packing.Fields) {
+	t, after := packing.Number(packing.Skip(string(r)))
+	n, after := packing.Number(after)
+	return time.Duration(t), int(n), packing.Fields(after)
 }
 
 func (r packed) ttl() time.Duration {
 	ttl, _, _ := r.header()
 	return ttl
+}
+
+// fields returns the fields, which are a part of r.
+func (r packed) fields() packing.Fields {
+	_, _, rest := r.header()
+	return rest
 }
 
 // toMap returns the fields in a new map. Its strings are parts of r.
@@ -87,97 +99,8 @@ func (r packed) toMap() map[string]string {
 	fields := make(map[string]string, n)
 	for rest != "" {
 		var name, value string
-		name, rest = text(rest)
-		value, rest = text(rest)
+		name, value, rest = rest.Next()
 		fields[name] = value
 	}
 	return fields
 }
-
-// lookup returns the value of a field, and whether it is there.
-func (r packed) lookup(name string) (string, bool) {
-	for rest := r.fields(); rest != ""; {
-		var got string
-		got, rest = text(rest)
-		if got == name {
-			value, _ := text(rest)
-			return value, true
-		}
-		rest = skip(rest)
-	}
-	return "", false
-}
-
-// fields returns the part of r with the fields: their names and values in turn.
-func (r packed) fields() string {
-	_, _, rest := r.header()
-	return rest
-}
-
-// text splits a text with its length off s.
-func text(s string) (string, string) {
-	n, s := number(s)
-	return s[:n], s[n:]
-}
-
-// skip takes a text with its length off s.
-func skip(s string) string {
-	n, s := number(s)
-	return s[n:]
-}
-
-// number splits a number off s.
-func number(s string) (uint64, string) {
-	if s[0] < 0x80 {
-		return uint64(s[0]), s[1:]
-	}
-	var n uint64
-	for i := 0; ; i++ {
-		n |= uint64(s[i]&0x7f) << (7 * i)
-		if s[i] < 0x80 {
-			return n, s[i+1:]
-		}
-	}
-}
-
-// packer builds a packed record. Its size is known before, so that it is allocated once and is no byte too
-// large.
-type packer struct{ strings.Builder }
-
-// header starts a record whose fields take size bytes.
-func (w *packer) header(id string, ttl time.Duration, fields, size int) {
-	w.Grow(textSize(id) + numberSize(uint64(ttl)) + numberSize(uint64(fields)) + size)
-	w.text(id)
-	w.number(uint64(ttl))
-	w.number(uint64(fields))
-}
-
-func (w *packer) fields(fields map[string]string) {
-	for name, value := range fields {
-		w.text(name)
-		w.text(value)
-	}
-}
-
-func (w *packer) text(s string) {
-	w.number(uint64(len(s)))
-	w.WriteString(s)
-}
-
-func (w *packer) number(n uint64) {
-	var buf [binary.MaxVarintLen64]byte
-	w.Write(binary.AppendUvarint(buf[:0], n))
-}
-
-// sizeOf returns how many bytes fields take in a packed record, the header not counted.
-func sizeOf(fields map[string]string) int {
-	size := 0
-	for name, value := range fields {
-		size += textSize(name) + textSize(value)
-	}
-	return size
-}
-
-func textSize(s string) int { return numberSize(uint64(len(s))) + len(s) }
-
-func numberSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faeeb396/session/internal/packing"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -31,7 +32,7 @@ func TestPackKeepsEverything(t *testing.T) {
 		{name: "many", id: strings.Repeat("i", 64), ttl: time.Second, fields: many},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			size := sizeOf(tt.fields)
+			size := packing.Size(tt.fields)
 			p := pack(tt.id, tt.ttl, tt.fields, size)
 			ttl, n, rest := p.header()
 			if p.id() != tt.id || ttl != tt.ttl || p.ttl() != tt.ttl || n != len(tt.fields) || len(rest) != size {
@@ -47,7 +48,7 @@ func TestPackKeepsEverything(t *testing.T) {
 // A packed record is exactly as large as was computed: a byte more would cost up to a size class.
 func TestPackAllocatesOnce(t *testing.T) {
 	fields := map[string]string{"username": "andrew", "text": strings.Repeat("x", 1400)}
-	size := sizeOf(fields)
+	size := packing.Size(fields)
 	if got := testing.AllocsPerRun(100, func() { pack("id", time.Hour, fields, size) }); got > 1 {
 		t.Errorf("pack allocates %v times, want 1", got)
 	}
@@ -58,30 +59,17 @@ func TestPackAllocatesOnce(t *testing.T) {
 	}
 }
 
-func TestNumberSize(t *testing.T) {
-	for _, n := range []uint64{0, 1, 127, 128, 1<<14 - 1, 1 << 14, 1<<63 - 1, 1 << 63, math.MaxUint64} {
-		var w packer
-		w.number(n)
-		if got, rest := number(w.String() + "rest"); got != n || rest != "rest" {
-			t.Errorf("number(%d) = %d, %q", n, got, rest)
-		}
-		if numberSize(n) != w.Len() {
-			t.Errorf("numberSize(%d) = %d, want %d", n, numberSize(n), w.Len())
-		}
-	}
-}
-
 // FuzzPack packs a record, changes it, and compares it with a map that is changed alike.
 func FuzzPack(f *testing.F) {
 	f.Add("id", int64(time.Hour), "a", "1", "b", "", "c", "\x00\xff")
 	f.Add("", int64(-1), "", "", "", "\x80", strings.Repeat("n", 200), strings.Repeat("v", 20_000))
 	f.Fuzz(func(t *testing.T, id string, ttl int64, name1, value1, name2, value2, name3, value3 string) {
 		fields := map[string]string{name1: value1, name2: value2}
-		p := pack(id, time.Duration(ttl), fields, sizeOf(fields))
+		p := pack(id, time.Duration(ttl), fields, packing.Size(fields))
 		same := func(ttl int64) {
 			t.Helper()
 			_, n, rest := p.header()
-			if p.id() != id || int64(p.ttl()) != ttl || n != len(fields) || len(rest) != sizeOf(fields) {
+			if p.id() != id || int64(p.ttl()) != ttl || n != len(fields) || len(rest) != packing.Size(fields) {
 				t.Errorf("header is %q, %v, %d and %d bytes", p.id(), p.ttl(), n, len(rest))
 			}
 			if diff := cmp.Diff(fields, p.toMap()); diff != "" {
@@ -98,12 +86,12 @@ func FuzzPack(f *testing.F) {
 			for _, f := range set {
 				fields[f.name] = f.value
 			}
-			if large := sizeOf(fields) > largeSize; ok == large {
-				t.Errorf("repack reports %v for %d bytes", ok, sizeOf(fields))
+			if large := packing.Size(fields) > largeSize; ok == large {
+				t.Errorf("repack reports %v for %d bytes", ok, packing.Size(fields))
 			}
 			p = changed
 			if !ok {
-				p = pack(id, time.Duration(ttl), fields, sizeOf(fields))
+				p = pack(id, time.Duration(ttl), fields, packing.Size(fields))
 			}
 			same(ttl)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/internal/packing"
 )
 
 // record is a record in one of the two forms in which it is kept. A small one is packed whole. A large one has
@@ -21,7 +22,7 @@ const few = 16
 
 // newRecord returns rec as a record. It copies the fields.
 func newRecord(id string, rec *backend.Record) record {
-	size := sizeOf(rec.Fields)
+	size := packing.Size(rec.Fields)
 	if size <= largeSize {
 		return record{packed: pack(id, rec.TTL, rec.Fields, size)}
 	}
@@ -109,7 +110,7 @@ func (v view) lookup(name string) (string, bool) {
 		value, ok := v.fields[name]
 		return value, ok
 	}
-	return v.packed.lookup(name)
+	return v.packed.fields().Lookup(name)
 }
 
 // holds reports whether the conditions of p hold.
