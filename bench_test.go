@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	rueidisclient "github.com/redis/rueidis"
@@ -23,6 +24,7 @@ type contender struct {
 	name    string
 	backend backend.Backend
 	plain   func(ctx context.Context, id string) (map[string]string, error)
+	client  rueidisclient.Client // if it is one of these
 }
 
 func contenders(tb testing.TB) []contender {
@@ -41,7 +43,7 @@ func contenders(tb testing.TB) []contender {
 		}},
 		{name: "rueidis", backend: rueidis.New(ruClient, nil), plain: func(ctx context.Context, id string) (map[string]string, error) {
 			return ruClient.Do(ctx, ruClient.B().Hgetall().Key("session:"+id).Build()).AsStrMap()
-		}},
+		}, client: ruClient},
 	}
 }
 
@@ -56,6 +58,11 @@ func (w *nullWriter) WriteHeader(int)             {}
 func request(tb testing.TB, b backend.Backend, opts *session.Options, serve func(ctx context.Context, s *session.Session) error) (do func(), id string) {
 	m := mustNew(tb, b, opts)
 	s := mustCreate(tb, m, map[string]string{"username": "andrew", "page_views": "3"})
+	return requestOf(tb, m, s.Token(), serve), s.ID()
+}
+
+// requestOf is request on a session that there is.
+func requestOf(tb testing.TB, m *session.Manager, token session.Token, serve func(ctx context.Context, s *session.Session) error) (do func()) {
 	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, err := m.Get(r)
 		if err == nil {
@@ -67,12 +74,12 @@ func request(tb testing.TB, b backend.Backend, opts *session.Options, serve func
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	r := httptest.NewRequest("GET", "/", nil)
-	r.Header.Set("Cookie", "__Host-sid="+s.Token().Reveal())
+	r.Header.Set("Cookie", "__Host-sid="+token.Reveal())
 	w := &nullWriter{header: make(http.Header)}
 	return func() {
 		clear(w.header)
 		h.ServeHTTP(w, r)
-	}, s.ID()
+	}
 }
 
 func readName(_ context.Context, s *session.Session) error {
@@ -169,6 +176,18 @@ func TestReadRequestAllocationsOnRedis(t *testing.T) {
 				t.Errorf("%s, %s: a request allocates %v times more than HGETALL, want at most %v", c.name, tt.name, got, tt.most)
 			}
 		}
+	}
+}
+
+// A read from a local cache makes no map either, from the second one on.
+func TestLocalCacheReadAllocations(t *testing.T) {
+	skipUnderRace(t)
+	all := contenders(t)
+	cached := rueidis.New(all[2].client, &rueidis.Options{LocalCache: time.Hour})
+	made := mustCreate(t, mustNew(t, all[1].backend, nil), map[string]string{"username": "andrew", "page_views": "3"})
+	do := requestOf(t, mustNew(t, cached, nil), made.Token(), readName)
+	if got := allocs(do); got > 3 {
+		t.Errorf("a read allocates %v times, want at most 3", got)
 	}
 }
 

@@ -2,10 +2,13 @@ package rueidis
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	rueidisclient "github.com/redis/rueidis"
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/internal/redishash"
@@ -33,22 +36,45 @@ func (u uncached) Fresh() backend.Backend { return nil }
 // loadCached is Load with the local cache. Only what makes a record is taken from it: whether there is none, or
 // one that cannot be read, the server says.
 func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, error) {
-	in := b.generations.current()
-	result := doCache(bound(ctx), b.client, in.command, b.prefix+id, b.localCache)
-	hash, err := result.AsStrMap()
-	if err != nil && ctx.Err() != nil {
-		in.late.Store(true) // the client may take the reply, when it comes, for one that is asked for later
+	reply, ok := b.cached(ctx, id)
+	if ok {
+		if rec, err := record(&reply); err != errAsk { //nolint:errorlint // it is never wrapped
+			return rec, err
+		}
 	}
-	if err != nil || result.IsCacheHit() && (result.CachePTTL() <= 0 || !b.generations.trusts(in)) {
-		// Either it has failed, or it joined a read that another call had sent, and whose reply was late: what that
-		// read found may be older than the cache may be.
-		return b.load(ctx, id)
+	return b.load(ctx, id)
+}
+
+// errAsk says that the server is to be asked.
+var errAsk = errors.New("ask the server")
+
+// record takes a reply apart, or returns errAsk.
+func record(reply *rueidisclient.RedisMessage) (backend.Record, error) {
+	hash, err := reply.AsStrMap()
+	if err != nil {
+		return backend.Record{}, errAsk
 	}
 	rec, err := redishash.Record(opLoad, hash)
-	if err != nil && result.IsCacheHit() {
-		return b.load(ctx, id)
+	if err != nil && reply.IsCacheHit() {
+		return backend.Record{}, errAsk
 	}
 	return rec, err
+}
+
+// cached returns what the client's cache holds of a record, or what the server replies if that is nothing. It reports
+// false if that has failed, or may be older than the cache may be.
+func (b *Backend) cached(ctx context.Context, id string) (rueidisclient.RedisMessage, bool) {
+	in := b.generations.current()
+	reply, err := doCache(bound(ctx), b.client, in.command, b.prefix+id, b.localCache).ToMessage()
+	if err != nil {
+		if ctx.Err() != nil {
+			in.late.Store(true) // the client may take the reply, when it comes, for one that is asked for later
+		}
+		return reply, false
+	}
+	// It may have joined a read that another call had sent, and whose reply was late.
+	late := reply.IsCacheHit() && (reply.CachePTTL() <= 0 || !b.generations.trusts(in))
+	return reply, !late
 }
 
 // pingCache asks whether the server lets this user do what the local cache needs. Without it the client says nothing:
@@ -105,16 +131,17 @@ func newOwn(window time.Duration) *own {
 	return &own{window: window, start: time.Now(), seed: maphash.MakeSeed()}
 }
 
-func (o *own) slot(id string) *atomic.Int64 {
-	return &o.slots[maphash.String(o.seed, id)%uint64(len(o.slots))]
-}
+// hash returns a number for id, of this process alone.
+func (o *own) hash(id string) uint64 { return maphash.String(o.seed, id) }
+
+func (o *own) slot(hash uint64) *atomic.Int64 { return &o.slots[hash%uint64(len(o.slots))] }
 
 // note remembers that a record was written, for the window from now on.
 func (o *own) note(id string) {
 	if o == nil {
 		return
 	}
-	slot, now := o.slot(id), int64(time.Since(o.start))+1
+	slot, now := o.slot(o.hash(id)), int64(time.Since(o.start))+1
 	for before := slot.Load(); before < now; before = slot.Load() {
 		if slot.CompareAndSwap(before, now) {
 			return
@@ -122,8 +149,19 @@ func (o *own) note(id string) {
 	}
 }
 
-// recent reports whether this process may have written the record within the window.
-func (o *own) recent(id string) bool {
-	at := o.slot(id).Load()
-	return at != 0 && time.Since(o.start)+1-time.Duration(at) < o.window
+// recent reports whether this process may have written the record with this hash within the window.
+func (o *own) recent(hash uint64) bool {
+	slot := o.slot(hash)
+	at := slot.Load()
+	if at == 0 {
+		return false
+	}
+	if time.Since(o.start)+1-time.Duration(at) < o.window {
+		return true
+	}
+	forget(slot, at)
+	return false
 }
+
+// forget ends a window, so that the next read need not look at the clock, unless another has begun.
+func forget(slot *atomic.Int64, at int64) { slot.CompareAndSwap(at, 0) }

@@ -107,7 +107,7 @@
 //
 //   - A process sees its own writes at once, if all are made through one Backend: for the time of LocalCache after a
 //     write, it reads that record past the cache, and now and then another one with it. What remembers the writes
-//     takes a megabyte.
+//     takes a megabyte, and up to 8192 records of up to a KiB, as a session.Manager reads them, about ten more.
 //   - It sees another process's write when the server's word of it arrives, some tens of microseconds after the
 //     writer's acknowledgement as a rule, and in any case within LocalCache, also where a connection has died
 //     without a sign. So LocalCache is how long a session that was ended elsewhere may live on here: keep it

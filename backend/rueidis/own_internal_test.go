@@ -13,7 +13,7 @@ const ownWindow = 10 * time.Second
 // want fails unless recent says want of the ID.
 func (o *own) want(t *testing.T, id string, want bool) {
 	t.Helper()
-	if got := o.recent(id); got != want {
+	if got := o.recent(o.hash(id)); got != want {
 		t.Errorf("recent(%q) = %v, want %v", id, got, want)
 	}
 }
@@ -37,7 +37,7 @@ func TestOwnWritesAreKnownForAWindow(t *testing.T) {
 // other returns the ID of a record that shares no slot with that of id.
 func other(o *own, id string) string {
 	for i := 0; ; i++ {
-		if n := fmt.Sprint(i); o.slot(n) != o.slot(id) {
+		if n := fmt.Sprint(i); o.slot(o.hash(n)) != o.slot(o.hash(id)) {
 			return n
 		}
 	}
@@ -66,9 +66,9 @@ func TestOwnWritesOfOthersChangeNoWindow(t *testing.T) {
 func TestOwnWritesKeepTheLatest(t *testing.T) {
 	o := newOwn(time.Hour)
 	later := int64(time.Minute)
-	o.slot("a").Store(later)
+	o.slot(o.hash("a")).Store(later)
 	o.note("a")
-	if at := o.slot("a").Load(); at != later {
+	if at := o.slot(o.hash("a")).Load(); at != later {
 		t.Errorf("the slot holds %d, want %d", at, later)
 	}
 }
@@ -81,7 +81,7 @@ func TestOwnWritesOfFewLeaveTheCache(t *testing.T) {
 	}
 	recent := 0
 	for i := range 1000 {
-		if o.recent(fmt.Sprint("read ", i)) {
+		if o.recent(o.hash(fmt.Sprint("read ", i))) {
 			recent++
 		}
 	}
@@ -103,6 +103,17 @@ func TestOwnWritesConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A read that finds a window over ends none that has begun since it looked.
+func TestOwnWritesAtTheEndOfAWindow(t *testing.T) {
+	o := newOwn(time.Hour)
+	slot := o.slot(o.hash("a"))
+	o.note("a")
+	forget(slot, slot.Load()-1)
+	o.want(t, "a", true)
+	forget(slot, slot.Load())
+	o.want(t, "a", false)
 }
 
 func TestOwnKnowsNothingWithoutACache(t *testing.T) {

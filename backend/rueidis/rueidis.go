@@ -59,8 +59,9 @@ type Backend struct {
 	client      rueidisclient.Client
 	prefix      string
 	localCache  time.Duration
-	own         *own               // nil without a local cache
-	generations *generations       // nil without a local cache
+	own         *own // nil without a local cache, as are the next two
+	generations *generations
+	apart       *apart
 	reads       *batch.Queue[read] // nil if each read goes by itself
 	replicas    int
 	waitTimeout time.Duration
@@ -95,6 +96,9 @@ func New(client rueidisclient.Client, opts *Options) *Backend {
 	}
 	if b.localCache > 0 {
 		b.own, b.generations = newOwn(b.localCache), newGenerations(b.localCache)
+		if canCompare {
+			b.apart = &apart{window: b.localCache}
+		}
 	}
 	return b
 }
@@ -116,7 +120,7 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 // Load implements [backend.Backend] with one HGETALL, which is sent again if the connection ends under it, or from
 // the local cache if there is one.
 func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
-	if b.own == nil || b.own.recent(id) {
+	if b.own == nil || b.own.recent(b.own.hash(id)) {
 		return b.load(ctx, id)
 	}
 	if err := ctx.Err(); err != nil {
