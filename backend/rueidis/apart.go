@@ -15,7 +15,7 @@ import (
 )
 
 // apart remembers replies in the client's cache that have been taken apart: this takes a read from there as long as
-// finding it does. Each slot has room for one record.
+// finding it does. Each slot has room for one record, and each record may be in one of two slots.
 type apart struct {
 	window time.Duration // how long cached records live
 	slots  [1 << 13]atomic.Pointer[taken]
@@ -41,26 +41,38 @@ var canCompare = reflect.TypeFor[rueidisclient.RedisMessage]().Comparable()
 // cache to all who ask.
 func same(a, b *rueidisclient.RedisMessage) bool { return any(*a) == any(*b) }
 
-func (a *apart) slot(hash uint64) *atomic.Pointer[taken] {
-	return &a.slots[hash>>32%uint64(len(a.slots))]
+// places returns the slots in which a record with this hash may be.
+func (a *apart) places(hash uint64) [2]*atomic.Pointer[taken] {
+	at := (hash >> 32) % uint64(len(a.slots))
+	return [2]*atomic.Pointer[taken]{&a.slots[at], &a.slots[at^1]}
 }
 
 // find returns what was taken out of a reply, or nil.
 func (a *apart) find(hash uint64, id string, reply *rueidisclient.RedisMessage) *taken {
-	if t := a.slot(hash).Load(); t != nil && t.id == id && same(&t.reply, reply) {
-		return t
+	for _, slot := range a.places(hash) {
+		if t := slot.Load(); t != nil && t.id == id && same(&t.reply, reply) {
+			return t
+		}
 	}
 	return nil
 }
 
-// keep remembers what was taken out of a reply, unless another record that may still be in the client's cache has its
-// place: records that are read in turn would be packed each time.
+// keep remembers what was taken out of a reply, unless other records that may still be in the client's cache have its
+// places: records that are read in turn would be packed each time.
 func (a *apart) keep(hash uint64, id string, reply *rueidisclient.RedisMessage, rec backend.Record) {
-	slot, now := a.slot(hash), time.Now()
-	if t := slot.Load(); t != nil && t.id != id && now.Sub(t.at) < a.window {
-		return
+	now := time.Now()
+	var slot *atomic.Pointer[taken]
+	for _, place := range a.places(hash) {
+		t := place.Load()
+		if t != nil && t.id == id {
+			slot = place
+			break
+		}
+		if t == nil || now.Sub(t.at) >= a.window {
+			slot = place
+		}
 	}
-	if packing.Size(rec.Fields) > maxApart {
+	if slot == nil || packing.Size(rec.Fields) > maxApart {
 		return
 	}
 	slot.Store(&taken{

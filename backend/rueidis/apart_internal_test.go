@@ -72,24 +72,43 @@ func TestApartKnowsAReplyAgain(t *testing.T) {
 	}
 }
 
-// Two records that share a slot do not drive each other out for as long as the client may have them both.
+// Two records have room beside each other. A third drives out neither for as long as the client may have them all.
 func TestApartKeepsItsPlace(t *testing.T) {
 	reply, rec := &replies(t, 1)[0], backend.Record{TTL: time.Minute}
 	for _, tt := range []struct {
 		name   string
 		window time.Duration
-		stays  bool
+		stay   bool
 	}{{"within the window", time.Hour, true}, {"after it", time.Nanosecond, false}} {
 		a := &apart{window: tt.window}
+		found := func(id string) bool { return a.find(7, id, reply) != nil }
 		a.keep(7, "one", reply, rec)
+		if a.keep(7, "two", reply, rec); tt.stay && (!found("one") || !found("two")) {
+			t.Errorf("%s: no room for two", tt.name)
+		}
 		time.Sleep(time.Millisecond)
-		a.keep(7, "two", reply, rec)
-		if stayed := a.find(7, "one", reply) != nil; stayed != tt.stays {
-			t.Errorf("%s: it stayed: %v, want %v", tt.name, stayed, tt.stays)
+		a.keep(7, "three", reply, rec)
+		if stayed := found("one") && found("two"); stayed != tt.stay || found("three") == tt.stay {
+			t.Errorf("%s: they stayed: %v, want %v; the third came: %v", tt.name, stayed, tt.stay, found("three"))
 		}
-		if came := a.find(7, "two", reply) != nil; came == tt.stays {
-			t.Errorf("%s: the other came: %v, want %v", tt.name, came, !tt.stays)
+	}
+}
+
+// A record that is in one place does not get another.
+func TestApartKeepsARecordOnce(t *testing.T) {
+	all, rec := replies(t, 3), backend.Record{TTL: time.Minute}
+	a := &apart{window: time.Hour}
+	for i := range all {
+		a.keep(7, "id", &all[i], rec)
+	}
+	held := 0
+	for _, slot := range a.places(7) {
+		if slot.Load() != nil {
+			held++
 		}
+	}
+	if held != 1 || a.find(7, "id", &all[2]) == nil {
+		t.Errorf("a record is held %d times, want once, as it was last", held)
 	}
 }
 
