@@ -174,7 +174,8 @@ func (s *Session) landed(ctx context.Context, c change, rec backend.Record) (int
 	}
 	if c.touch || c.timed || c.token != "" {
 		byPrevious := s.byPrevious && c.token == ""
-		s.meta, _ = s.m.opts.read(c.now, &s.fields, s.ttl)
+		r, _ := s.m.opts.read(c.now, &s.fields, s.ttl)
+		s.meta = r.meta
 		s.byPrevious = byPrevious
 	}
 	if c.token != "" {

@@ -347,7 +347,8 @@ func (s *Session) insert(ctx context.Context, token string) error {
 		}
 	}
 	s.token, s.stored, s.fields, s.ttl, s.cookie = token, true, fields{set: set}, ttl, setCookie
-	s.meta, _ = s.m.opts.read(now, &s.fields, ttl)
+	r, _ := s.m.opts.read(now, &s.fields, ttl)
+	s.meta = r.meta
 	s.m.emit(ctx, Event{Kind: EventCreated, ID: s.id(), Owner: s.meta.owner})
 	s.announce(ctx, change{})
 	s.pending = pending{}

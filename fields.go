@@ -8,7 +8,8 @@ import (
 )
 
 // fields are the fields of a session. As they were read they may be packed, which takes no memory of the request's; a few
-// are looked through one by one. The first change makes a map of them.
+// are looked through one by one. The first change makes a map of them, and so does looking for one past the first few:
+// even get needs the session's lock.
 type fields struct {
 	packed packing.Fields
 	set    map[string]string // in place of packed, if not nil

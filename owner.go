@@ -95,7 +95,8 @@ func (m *Manager) inspect(ctx context.Context, ix index) (infos []Info, dead, pa
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return m.storeFailed(ctx, "list", id, err)
 		}
-		mt, v := m.opts.read(now, &fields{set: rec.Fields}, rec.TTL)
+		r, v := m.opts.read(now, &fields{set: rec.Fields}, rec.TTL)
+		mt := r.meta
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

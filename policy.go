@@ -49,11 +49,12 @@ const (
 
 // judge reads a record and says what it is worth to the holder of a token with this hash.
 func (o *Options) judge(now time.Time, rec *record, hash tokenHash) (meta, verdict) {
-	m, v := o.read(now, &rec.fields, rec.ttl)
+	r, v := o.read(now, &rec.fields, rec.ttl)
+	m := r.meta
 	switch {
-	case v != live || hash.matches(rec.value(fieldToken)):
+	case v != live || hash.matches(r.token):
 		return m, v
-	case !m.previous || !hash.matches(rec.value(fieldPrevious)):
+	case !m.previous || !hash.matches(r.replaced):
 		return m, mismatch
 	case m.seen != 0 && o.graceOver(now, m.seen):
 		return m, reused
@@ -64,7 +65,7 @@ func (o *Options) judge(now time.Time, rec *record, hash tokenHash) (meta, verdi
 
 // read reads the reserved fields and says whether they make a live session. It goes through all fields once: that takes
 // less than looking for each reserved one, most of which are not there.
-func (o *Options) read(now time.Time, f *fields, ttl time.Duration) (meta, verdict) {
+func (o *Options) read(now time.Time, f *fields, ttl time.Duration) (reading, verdict) {
 	var r reading
 	for rest := f.packed; rest != ""; {
 		var name, text string
@@ -74,34 +75,32 @@ func (o *Options) read(now time.Time, f *fields, ttl time.Duration) (meta, verdi
 	for name, text := range f.set {
 		r.field(name, text)
 	}
-	m := r.meta
-	if m.rotated != 0 {
-		m.previous = r.previous
-		if r.seen {
-			m.seen = r.time(r.seenAt)
+	if r.rotated != 0 { // these count only after a rotation on a timer
+		r.previous = r.replaced != ""
+		if r.presented {
+			r.seen = r.time(r.seenAt)
 		}
 	}
 	switch {
 	case r.newer:
-		return meta{}, unreadable
-	case r.bad || !r.token || m.created == 0 || m.accessed == 0 || ttl < time.Second:
-		return meta{}, noSession
-	case !now.Before(o.lifetimeEnd(m)):
-		return m, expired
+		return reading{}, unreadable
+	case r.bad || r.token == "" || r.created == 0 || r.accessed == 0 || ttl < time.Second:
+		return reading{}, noSession
+	case !now.Before(o.lifetimeEnd(r.meta)):
+		return r, expired
 	}
-	return m, live
+	return r, live
 }
 
 // reading is what the fields that were read so far say.
 type reading struct {
 	meta
-	token bool // there is one
-	newer bool // a newer version of this library has written the record
-	bad   bool // a time is none
-
-	// These count only after a rotation on a timer.
-	previous, seen bool
-	seenAt         string
+	token     string // hashes, as the record holds them
+	replaced  string
+	seenAt    string
+	presented bool // there is a seenAt
+	newer     bool // a newer version of this library has written the record
+	bad       bool // a time is none
 }
 
 func (r *reading) field(name, text string) {
@@ -109,7 +108,7 @@ func (r *reading) field(name, text string) {
 	case fieldVersion:
 		r.newer = true
 	case fieldToken:
-		r.token = text != ""
+		r.token = text
 	case fieldCreated:
 		r.created = r.time(text)
 	case fieldAccessed:
@@ -123,9 +122,9 @@ func (r *reading) field(name, text string) {
 	case fieldOwner:
 		r.owner = text
 	case fieldPrevious:
-		r.previous = text != ""
+		r.replaced = text
 	case fieldSeen:
-		r.seen, r.seenAt = true, text
+		r.presented, r.seenAt = true, text
 	}
 }
 

@@ -1,7 +1,6 @@
 package rueidis
 
 import (
-	"context"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -15,14 +14,20 @@ import (
 )
 
 // apart remembers replies in the client's cache that have been taken apart: this takes a read from there as long as
-// finding it does. Each slot has room for one record, and each record may be in one of two slots.
+// finding it does. Each slot has room for one record, and each record may be in one of two slots. A nil one remembers
+// nothing.
 type apart struct {
 	window time.Duration // how long cached records live
+	turn   atomic.Uint64 // the slot that was last looked at, to clear it
 	slots  [1 << 13]atomic.Pointer[taken]
 }
 
-// maxApart is how many bytes of fields a record may have to be remembered, so that all together take some megabytes.
-const maxApart = 1 << 10
+// How many fields, and bytes of them, a record may have to be remembered. The client's memory of a reply, which is held
+// with it, is 48 bytes and an allocation for each name and each value.
+const (
+	maxApartFields = 16
+	maxApartBytes  = 1 << 10
+)
 
 // taken is a record that was taken out of a reply.
 type taken struct {
@@ -35,6 +40,14 @@ type taken struct {
 
 // canCompare says whether replies can be compared.
 var canCompare = reflect.TypeFor[rueidisclient.RedisMessage]().Comparable()
+
+// newApart returns nil if replies cannot be compared.
+func newApart(window time.Duration) *apart {
+	if !canCompare {
+		return nil
+	}
+	return &apart{window: window}
+}
 
 // same reports whether two replies are one that was returned twice. They are equal if they point to the same memory,
 // which holds nothing else for as long as one of them does, and which nobody changes: the client gives what is in its
@@ -49,6 +62,9 @@ func (a *apart) places(hash uint64) [2]*atomic.Pointer[taken] {
 
 // find returns what was taken out of a reply, or nil.
 func (a *apart) find(hash uint64, id string, reply *rueidisclient.RedisMessage) *taken {
+	if a == nil {
+		return nil
+	}
 	for _, slot := range a.places(hash) {
 		if t := slot.Load(); t != nil && t.id == id && same(&t.reply, reply) {
 			return t
@@ -60,7 +76,11 @@ func (a *apart) find(hash uint64, id string, reply *rueidisclient.RedisMessage) 
 // keep remembers what was taken out of a reply, unless other records that may still be in the client's cache have its
 // places: records that are read in turn would be packed each time.
 func (a *apart) keep(hash uint64, id string, reply *rueidisclient.RedisMessage, rec backend.Record) {
+	if a == nil {
+		return
+	}
 	now := time.Now()
+	a.clear(now)
 	var slot *atomic.Pointer[taken]
 	for _, place := range a.places(hash) {
 		t := place.Load()
@@ -68,11 +88,11 @@ func (a *apart) keep(hash uint64, id string, reply *rueidisclient.RedisMessage, 
 			slot = place
 			break
 		}
-		if t == nil || now.Sub(t.at) >= a.window {
+		if t == nil || a.over(t, now) {
 			slot = place
 		}
 	}
-	if slot == nil || packing.Size(rec.Fields) > maxApart {
+	if slot == nil || len(rec.Fields) > maxApartFields || packing.Size(rec.Fields) > maxApartBytes {
 		return
 	}
 	slot.Store(&taken{
@@ -81,46 +101,35 @@ func (a *apart) keep(hash uint64, id string, reply *rueidisclient.RedisMessage, 
 	})
 }
 
-// A session.Manager reads with loadDirect where there is a local cache.
+// over reports whether the client has nothing any more of what t was taken out of.
+func (a *apart) over(t *taken, now time.Time) bool { return now.Sub(t.at) >= a.window }
+
+// clear clears one slot in turn, if its time is over: sessions that have ended do not stay while others are read.
+func (a *apart) clear(now time.Time) {
+	slot := &a.slots[a.turn.Add(1)%uint64(len(a.slots))]
+	if t := slot.Load(); t != nil && a.over(t, now) {
+		slot.CompareAndSwap(t, nil)
+	}
+}
+
+// drop forgets a record.
+func (a *apart) drop(hash uint64, id string) {
+	if a == nil {
+		return
+	}
+	for _, slot := range a.places(hash) {
+		if t := slot.Load(); t != nil && t.id == id {
+			slot.CompareAndSwap(t, nil)
+		}
+	}
+}
+
+// A session.Manager reads with loadCached where there is a local cache.
 func init() { //nolint:gochecknoinits // as image formats are registered: nobody has to do anything to have it
 	direct.Register(func(b backend.Backend) direct.Loader {
-		if r, ok := b.(*Backend); ok && r.apart != nil {
-			return r.loadDirect
+		if r, ok := b.(*Backend); ok && r.own != nil {
+			return r.loadCached
 		}
 		return nil
 	})
-}
-
-// loadDirect is Load, but for what it returns.
-func (b *Backend) loadDirect(ctx context.Context, id string) (direct.Record, error) {
-	hash := b.own.hash(id)
-	if b.own.recent(hash) {
-		return unpacked(b.load(ctx, id))
-	}
-	if err := ctx.Err(); err != nil {
-		return direct.Record{}, err
-	}
-	reply, ok := b.cached(ctx, id)
-	if !ok {
-		return unpacked(b.load(ctx, id))
-	}
-	hit := reply.IsCacheHit()
-	if hit {
-		if t := b.apart.find(hash, id, &reply); t != nil {
-			return direct.Record{Packed: t.fields, TTL: t.ttl}, nil
-		}
-	}
-	rec, err := record(&reply)
-	if err == errAsk { //nolint:errorlint // it is never wrapped
-		return unpacked(b.load(ctx, id))
-	}
-	if hit {
-		b.apart.keep(hash, id, &reply, rec)
-	}
-	return unpacked(rec, err)
-}
-
-// unpacked returns rec as a direct.Record.
-func unpacked(rec backend.Record, err error) (direct.Record, error) {
-	return direct.Record{Fields: rec.Fields, TTL: rec.TTL}, err
 }

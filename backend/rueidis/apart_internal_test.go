@@ -11,6 +11,7 @@ import (
 	rueidisclient "github.com/redis/rueidis"
 
 	"github.com/faeeb396/session/backend"
+	"github.com/faeeb396/session/internal/packing"
 )
 
 // replies returns n replies that say the same.
@@ -125,12 +126,83 @@ func TestApartKeepsNoToken(t *testing.T) {
 
 func TestApartKeepsNothingLarge(t *testing.T) {
 	reply := &replies(t, 1)[0]
-	for size, want := range map[int]bool{maxApart - 4: true, maxApart - 3: false} { // a name, its length, and a length of two
-		a := &apart{window: time.Hour}
-		rec := backend.Record{Fields: map[string]string{"n": strings.Repeat("v", size)}, TTL: time.Minute}
-		a.keep(7, "id", reply, rec)
-		if got := a.find(7, "id", reply) != nil; got != want {
-			t.Errorf("%d bytes are kept: %v, want %v", size, got, want)
+	fields := func(n, size int) map[string]string {
+		fields := map[string]string{"0": strings.Repeat("v", size-4*n)} // it takes four more, as much as each other
+		for i := 1; i < n; i++ {
+			fields[string(rune('0'+i))] = "v"
 		}
+		return fields
+	}
+	for _, tt := range []struct {
+		fields, bytes int
+		want          bool
+	}{
+		{1, maxApartBytes, true}, {1, maxApartBytes + 1, false},
+		{maxApartFields, maxApartBytes, true}, {maxApartFields + 1, 500, false},
+	} {
+		a := &apart{window: time.Hour}
+		rec := backend.Record{Fields: fields(tt.fields, tt.bytes), TTL: time.Minute}
+		if got := packing.Size(rec.Fields); got != tt.bytes {
+			t.Fatalf("%d bytes, want %d", got, tt.bytes)
+		}
+		a.keep(7, "id", reply, rec)
+		if got := a.find(7, "id", reply) != nil; got != tt.want {
+			t.Errorf("%d fields of %d bytes are kept: %v, want %v", tt.fields, tt.bytes, got, tt.want)
+		}
+	}
+}
+
+// What has ended does not stay for ever.
+func TestApartForgets(t *testing.T) {
+	reply, rec := &replies(t, 1)[0], backend.Record{TTL: time.Minute}
+	a := &apart{window: time.Hour}
+	held := func() (n int) {
+		for i := range a.slots {
+			if a.slots[i].Load() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	a.keep(7, "one", reply, rec)
+	a.keep(7, "two", reply, rec)
+	if a.drop(7, "one"); a.find(7, "one", reply) != nil || a.find(7, "two", reply) == nil {
+		t.Error("not the record that was dropped is gone")
+	}
+	for range a.slots {
+		a.keep(1<<40, "other", reply, rec)
+	}
+	if n := held(); n != 2 {
+		t.Errorf("%d records are held within the window, want 2", n)
+	}
+	a.window = time.Nanosecond
+	time.Sleep(time.Millisecond)
+	for range a.slots {
+		a.keep(1<<40, "other", reply, rec)
+	}
+	if n := held(); n > 1 {
+		t.Errorf("%d records are held after it, want the one that is read", n)
+	}
+}
+
+// A write makes the process forget what it holds of the record.
+func TestApartForgetsOwnWrites(t *testing.T) {
+	reply, rec := &replies(t, 1)[0], backend.Record{TTL: time.Minute}
+	b := &Backend{own: newOwn(time.Hour), apart: newApart(time.Hour)}
+	hash := b.own.hash("id")
+	b.apart.keep(hash, "id", reply, rec)
+	if b.wrote("id"); b.apart.find(hash, "id", reply) != nil || !b.own.recent(hash) {
+		t.Error("a record that was written is held, or counts as not written")
+	}
+}
+
+// Without a way to compare replies, nothing is remembered.
+func TestApartOfNothing(t *testing.T) {
+	reply := &replies(t, 1)[0]
+	var a *apart
+	a.keep(7, "id", reply, backend.Record{TTL: time.Minute})
+	a.drop(7, "id")
+	if a.find(7, "id", reply) != nil {
+		t.Error("found")
 	}
 }

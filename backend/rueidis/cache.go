@@ -12,6 +12,7 @@ import (
 
 	"github.com/faeeb396/session/backend"
 	"github.com/faeeb396/session/backend/internal/redishash"
+	"github.com/faeeb396/session/internal/direct"
 )
 
 // Fresh implements [backend.Cacher]: it returns a backend that reads past the local cache, or nil if there is
@@ -35,14 +36,43 @@ func (u uncached) Fresh() backend.Backend { return nil }
 
 // loadCached is Load with the local cache. Only what makes a record is taken from it: whether there is none, or
 // one that cannot be read, the server says.
-func (b *Backend) loadCached(ctx context.Context, id string) (backend.Record, error) {
-	reply, ok := b.cached(ctx, id)
-	if ok {
-		if rec, err := record(&reply); err != errAsk { //nolint:errorlint // it is never wrapped
-			return rec, err
-		}
+func (b *Backend) loadCached(ctx context.Context, id string) (direct.Record, error) {
+	hash := b.own.hash(id)
+	if b.own.recent(hash) {
+		return unpacked(b.load(ctx, id))
 	}
-	return b.load(ctx, id)
+	if err := ctx.Err(); err != nil {
+		return direct.Record{}, err
+	}
+	reply, ok := b.cached(ctx, id)
+	if !ok {
+		return unpacked(b.load(ctx, id))
+	}
+	if t := b.apart.find(hash, id, &reply); t != nil {
+		return direct.Record{Packed: t.fields, TTL: t.ttl}, nil
+	}
+	rec, err := record(&reply)
+	if err == errAsk { //nolint:errorlint // it is never wrapped
+		return unpacked(b.load(ctx, id))
+	}
+	if reply.IsCacheHit() {
+		b.apart.keep(hash, id, &reply, rec)
+	}
+	return unpacked(rec, err)
+}
+
+// unpacked returns rec as a direct.Record.
+func unpacked(rec backend.Record, err error) (direct.Record, error) {
+	return direct.Record{Fields: rec.Fields, TTL: rec.TTL}, err
+}
+
+// wrote notes that a record was written.
+func (b *Backend) wrote(id string) {
+	if b.own != nil {
+		hash := b.own.hash(id)
+		b.own.note(hash)
+		b.apart.drop(hash, id)
+	}
 }
 
 // errAsk says that the server is to be asked.
@@ -136,12 +166,9 @@ func (o *own) hash(id string) uint64 { return maphash.String(o.seed, id) }
 
 func (o *own) slot(hash uint64) *atomic.Int64 { return &o.slots[hash%uint64(len(o.slots))] }
 
-// note remembers that a record was written, for the window from now on.
-func (o *own) note(id string) {
-	if o == nil {
-		return
-	}
-	slot, now := o.slot(o.hash(id)), int64(time.Since(o.start))+1
+// note remembers that the record with this hash was written, for the window from now on.
+func (o *own) note(hash uint64) {
+	slot, now := o.slot(hash), int64(time.Since(o.start))+1
 	for before := slot.Load(); before < now; before = slot.Load() {
 		if slot.CompareAndSwap(before, now) {
 			return

@@ -95,10 +95,7 @@ func New(client rueidisclient.Client, opts *Options) *Backend {
 		b.reads = newReads(client)
 	}
 	if b.localCache > 0 {
-		b.own, b.generations = newOwn(b.localCache), newGenerations(b.localCache)
-		if canCompare {
-			b.apart = &apart{window: b.localCache}
-		}
+		b.own, b.generations, b.apart = newOwn(b.localCache), newGenerations(b.localCache), newApart(b.localCache)
 	}
 	return b
 }
@@ -108,7 +105,7 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer b.own.note(id)
+	defer b.wrote(id)
 	call := redishash.Create(b.prefix+id, &rec)
 	result, unreplicated := b.write(ctx, opCreate, &call, true)
 	if err := result.Error(); err != nil {
@@ -120,13 +117,14 @@ func (b *Backend) Create(ctx context.Context, id string, rec backend.Record) err
 // Load implements [backend.Backend] with one HGETALL, which is sent again if the connection ends under it, or from
 // the local cache if there is one.
 func (b *Backend) Load(ctx context.Context, id string) (backend.Record, error) {
-	if b.own == nil || b.own.recent(b.own.hash(id)) {
+	if b.own == nil {
 		return b.load(ctx, id)
 	}
-	if err := ctx.Err(); err != nil {
-		return backend.Record{}, err
+	rec, err := b.loadCached(ctx, id)
+	if rec.Packed != "" {
+		rec.Fields = rec.Packed.Map()
 	}
-	return b.loadCached(ctx, id)
+	return backend.Record{Fields: rec.Fields, TTL: rec.TTL}, err
 }
 
 // load is Load past the local cache.
@@ -150,7 +148,7 @@ func (b *Backend) Apply(ctx context.Context, id string, p backend.Patch) (backen
 	if err := ctx.Err(); err != nil {
 		return backend.Record{}, err
 	}
-	defer b.own.note(id)
+	defer b.wrote(id)
 	counters := redishash.Counters(&p)
 	call := redishash.Apply(b.prefix+id, &p, counters)
 	result, unreplicated := b.write(ctx, opApply, &call, p.Durable)
@@ -179,7 +177,7 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer b.own.note(id)
+	defer b.wrote(id)
 	if b.replicas == 0 {
 		if err := do(ctx, b.client, "DEL", b.prefix+id).Error(); err != nil {
 			return fail(ctx, opDelete, err)

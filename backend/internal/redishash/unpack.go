@@ -1,19 +1,28 @@
 package redishash
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // ErrReply says that the server's reply to a script is none that the script makes.
 var ErrReply = errors.New("unexpected reply")
 
+// maxShared is how long a text may be whose parts keep all of it in memory.
+const maxShared = 1 << 10
+
 // Unpack makes a hash of the text that touch.lua has packed: an array, by MessagePack, of names and values. They are
-// parts of that text, which they so keep in memory. The error is [ErrReply].
+// parts of that text, unless it is long: who keeps a short value is not to keep a large record. The error is [ErrReply].
 func Unpack(text string) (map[string]string, error) {
 	p := packed{rest: text}
 	n := p.length(&arrays)
 	hash := make(map[string]string, min(n, len(text))/2)
 	for ; n > 1 && !p.broken; n -= 2 {
-		name := p.text()
-		hash[name] = p.text()
+		name, value := p.text(), p.text()
+		if len(text) > maxShared {
+			name, value = strings.Clone(name), strings.Clone(value)
+		}
+		hash[name] = value
 	}
 	if n != 0 || p.broken || p.rest != "" {
 		return nil, ErrReply
@@ -32,7 +41,7 @@ func (p *packed) text() string { return p.take(p.length(&texts)) }
 
 // take takes n bytes off.
 func (p *packed) take(n int) string {
-	if n > len(p.rest) {
+	if n < 0 || n > len(p.rest) { // an int may have 32 bits
 		p.broken = true
 		return ""
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -50,5 +51,21 @@ func TestUnpackWhatIsNoRecord(t *testing.T) {
 	}
 	if _, err := redishash.Unpack(whole); err != nil {
 		t.Errorf("Unpack(%q): %v", whole, err)
+	}
+}
+
+// Who keeps a value of a long reply does not keep the reply.
+func TestUnpackOfLongTexts(t *testing.T) {
+	for size, shared := range map[int]bool{900: true, 1100: false} {
+		packed := "\x92\xa1a\xda" + string([]byte{byte(size >> 8), byte(size)}) + strings.Repeat("v", size)
+		hash, err := redishash.Unpack(packed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := uintptr(unsafe.Pointer(unsafe.StringData(packed)))
+		value := uintptr(unsafe.Pointer(unsafe.StringData(hash["a"])))
+		if got := value >= begin && value < begin+uintptr(len(packed)); got != shared {
+			t.Errorf("a value of %d bytes is a part of the reply: %v, want %v", size, got, shared)
+		}
 	}
 }
