@@ -48,14 +48,18 @@ func (b *Backend) loadCached(ctx context.Context, id string) (direct.Record, err
 	if !ok {
 		return unpacked(b.load(ctx, id))
 	}
-	if t := b.apart.find(hash, id, &reply); t != nil {
+	if t := b.apart.find(hash, id, &reply); t != nil { // it came in time
 		return direct.Record{Packed: t.fields, TTL: t.ttl}, nil
+	}
+	hit := reply.IsCacheHit()
+	if hit && reply.CachePTTL() <= 0 { // it has joined a read that another call had sent, and whose reply was late
+		return unpacked(b.load(ctx, id))
 	}
 	rec, err := record(&reply)
 	if err == errAsk { //nolint:errorlint // it is never wrapped
 		return unpacked(b.load(ctx, id))
 	}
-	if reply.IsCacheHit() {
+	if hit {
 		b.apart.keep(hash, id, &reply, rec)
 	}
 	return unpacked(rec, err)
@@ -92,7 +96,7 @@ func record(reply *rueidisclient.RedisMessage) (backend.Record, error) {
 }
 
 // cached returns what the client's cache holds of a record, or what the server replies if that is nothing. It reports
-// false if that has failed, or may be older than the cache may be.
+// false if that has failed, or may come of a reply that the client took for another's.
 func (b *Backend) cached(ctx context.Context, id string) (rueidisclient.RedisMessage, bool) {
 	in := b.generations.current()
 	reply, err := doCache(bound(ctx), b.client, in.command, b.prefix+id, b.localCache).ToMessage()
@@ -102,9 +106,7 @@ func (b *Backend) cached(ctx context.Context, id string) (rueidisclient.RedisMes
 		}
 		return reply, false
 	}
-	// It may have joined a read that another call had sent, and whose reply was late.
-	late := reply.IsCacheHit() && (reply.CachePTTL() <= 0 || !b.generations.trusts(in))
-	return reply, !late
+	return reply, !reply.IsCacheHit() || b.generations.trusts(in)
 }
 
 // pingCache asks whether the server lets this user do what the local cache needs. Without it the client says nothing:
