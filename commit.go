@@ -93,7 +93,7 @@ func (s *Session) commit(ctx context.Context, counter string, delta int64) (int6
 	p := s.pending
 	n, err := s.write(ctx, c)
 	if err != nil {
-		s.goneWrong().left = l.id // it takes no place in a second try, unless it lives
+		s.ensureMishap().left = l.id // it takes no place in a second try, unless it lives
 	}
 	if err == errRestart {
 		return delta, s.startAgain(ctx, counter, delta)
@@ -282,14 +282,14 @@ func (s *Session) create(ctx context.Context) error {
 	l, err := s.m.link(ctx, s.pending.owner, id, s.left(), s.loginLifetime(), false)
 	if err != nil {
 		if !refused(err) { // it may be listed
-			s.goneWrong().left = id
+			s.ensureMishap().left = id
 			s.abandon(ctx, l)
 		}
 		return s.loginFailed(ctx, err)
 	}
 	p := s.pending
 	if err = s.insert(ctx, token); !s.stored {
-		s.goneWrong().left = id // it takes no place in a second try, unless it lives
+		s.ensureMishap().left = id // it takes no place in a second try, unless it lives
 		s.abandon(ctx, l)
 		return err
 	}

@@ -221,7 +221,7 @@ func (s *Session) confirm(ctx context.Context, l link, p pending) error {
 	} else {
 		s.restart(p)
 		s.cookie = keepCookie
-		s.goneWrong().left = id // it takes no place in a second try, unless it lives
+		s.ensureMishap().left = id // it takes no place in a second try, unless it lives
 	}
 	return s.m.storeFailed(ctx, "login", id, err)
 }

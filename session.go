@@ -75,8 +75,8 @@ func (s *state) left() string {
 	return s.mishap.left
 }
 
-// goneWrong returns what is to hold a mishap.
-func (s *state) goneWrong() *mishap {
+// ensureMishap returns the mishap, made if there is none.
+func (s *state) ensureMishap() *mishap {
 	if s.mishap == nil {
 		s.mishap = new(mishap)
 	}
@@ -239,7 +239,7 @@ func (s *Session) misuse(err error) {
 	if s.firstMisuse() != nil {
 		return
 	}
-	s.goneWrong().misuse = err
+	s.ensureMishap().misuse = err
 	if s.over { // nobody looks at Err any more
 		s.m.emit(context.Background(), Event{
 			Kind: EventLateChange, ID: s.id(), Owner: s.meta.owner, Err: wrap("change", s.id(), err),
